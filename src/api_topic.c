@@ -1,0 +1,147 @@
+/*
+ * api_topic.c
+ *		SQL functions: topics.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xlog.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "fetch.h"
+#include "qtopic.h"
+#include "topic.h"
+#include "topic_cache.h"
+
+PG_FUNCTION_INFO_V1(qtopic_create_topic);
+PG_FUNCTION_INFO_V1(qtopic_alter_topic);
+PG_FUNCTION_INFO_V1(qtopic_drop_topic);
+PG_FUNCTION_INFO_V1(qtopic_partition_offsets);
+PG_FUNCTION_INFO_V1(qtopic_partition_states);
+
+static char *topic_argument(FunctionCallInfo fcinfo);
+
+/* create_topic(topic text, partitions int, config jsonb) */
+Datum
+qtopic_create_topic(PG_FUNCTION_ARGS)
+{
+	char	   *topic = topic_argument(fcinfo);
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("number of partitions must not be null")));
+	qt_topic_create(topic, PG_GETARG_INT32(1),
+					PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2));
+	PG_RETURN_VOID();
+}
+
+/* alter_topic(topic text, partitions int, config jsonb) */
+Datum
+qtopic_alter_topic(PG_FUNCTION_ARGS)
+{
+	char	   *topic = topic_argument(fcinfo);
+
+	if (!PG_ARGISNULL(1) && PG_GETARG_INT32(1) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of partitions must be at least 1"),
+				 errdetail("%d were requested.", PG_GETARG_INT32(1))));
+	qt_topic_alter(topic, PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1),
+				   PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2));
+	PG_RETURN_VOID();
+}
+
+/* drop_topic(topic text, if_exists bool) */
+Datum
+qtopic_drop_topic(PG_FUNCTION_ARGS)
+{
+	char	   *topic = topic_argument(fcinfo);
+
+	qt_topic_drop(topic, !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
+	PG_RETURN_VOID();
+}
+
+/* partition_offsets(topic text) */
+Datum
+qtopic_partition_offsets(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	QtTopic    *topic = qt_topic_lookup(topic_argument(fcinfo), false);
+	int			count = topic->partition_count;
+
+	qt_topic_check_right(topic, ACL_SELECT);
+	InitMaterializedSRF(fcinfo, 0);
+
+	for (int p = 0; p < count; p++)
+	{
+		QtPartitionState state;
+		Datum		values[4];
+		bool		nulls[4] = {false};
+
+		CHECK_FOR_INTERRUPTS();
+		qt_topic_refresh(topic);
+		qt_partition_state(topic, p, &state);
+		values[0] = Int32GetDatum(p);
+		values[1] = Int64GetDatum(state.log_start_offset);
+		values[2] = Int64GetDatum(state.last_stable_offset);
+		values[3] = Int64GetDatum(state.next_offset);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * partition_states(topic text): for the view qtopic_partitions, which runs
+ * over all topics; one that is gone, or that the user may not read, yields
+ * nothing.
+ */
+Datum
+qtopic_partition_states(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	QtTopic    *topic = qt_topic_lookup(topic_argument(fcinfo), true);
+	int			count = topic ? topic->partition_count : 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (topic == NULL || !OidIsValid(topic->relation) ||
+		pg_class_aclcheck(topic->relation, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		return (Datum) 0;
+
+	for (int p = 0; p < count; p++)
+	{
+		QtPartitionState state;
+		QtPartition *partition;
+		Datum		values[6];
+		bool		nulls[6] = {false};
+
+		CHECK_FOR_INTERRUPTS();
+		qt_topic_refresh(topic);
+		qt_partition_state(topic, p, &state);
+		partition = qt_topic_partition(topic, p);
+		values[0] = Int32GetDatum(p);
+		values[1] = Int64GetDatum(state.log_start_offset);
+		values[2] = Int64GetDatum(state.last_stable_offset);
+		values[3] = Int64GetDatum(state.next_offset);
+		values[4] = Int32GetDatum(partition->segment_count);
+		values[5] = TransactionIdGetDatum(state.blocked_by);
+		nulls[5] = !TransactionIdIsValid(state.blocked_by);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+static char *
+topic_argument(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("topic must not be null")));
+	return text_to_cstring(PG_GETARG_TEXT_PP(0));
+}

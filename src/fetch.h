@@ -1,0 +1,53 @@
+/*
+ * fetch.h
+ *		Reading records of a partition without a group.
+ */
+#ifndef QTOPIC_FETCH_H
+#define QTOPIC_FETCH_H
+
+#include "datatype/timestamp.h"
+
+#include "record_batch.h"
+#include "topic_cache.h"
+
+/* Receives records in offset order; what they point to is not kept. */
+typedef void (*QtRecordSink) (void *arg, const QtRecord *record,
+							  const QtBatchSource *source);
+
+typedef struct QtFetchRequest
+{
+	QtTopic    *topic;
+	int			partition;
+	int64		from_offset;
+	int64		max_records;	/* > 0 */
+	int64		max_bytes;		/* of keys, values and headers; one record at least */
+	int64		max_wait_ms;	/* 0: do not wait */
+} QtFetchRequest;
+
+/*
+ * Read from a position; returns how many records went to the sink.  If there
+ * are none, waits for some, unless waiting cannot help: under REPEATABLE READ,
+ * or when this transaction's own records are in the way.  QT001 if the
+ * position is below the log start or above the next offset (on a standby the
+ * latter returns nothing).  The rights have been checked.
+ */
+extern int64 qt_fetch(const QtFetchRequest *request, QtRecordSink sink, void *arg);
+
+/* The ends of a partition, and what holds back its last stable offset. */
+typedef struct QtPartitionState
+{
+	int64		log_start_offset;
+	int64		last_stable_offset;
+	int64		next_offset;
+	TransactionId blocked_by;	/* top-level xid, or invalid */
+} QtPartitionState;
+
+extern void qt_partition_state(QtTopic *topic, int partition, QtPartitionState *state);
+
+/*
+ * The lowest offset of a record whose timestamp (ms since 1970) is not below,
+ * or -1 if there is none among the stable records.
+ */
+extern int64 qt_offset_for_time(QtTopic *topic, int partition, int64 timestamp);
+
+#endif							/* QTOPIC_FETCH_H */

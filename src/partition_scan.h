@@ -1,0 +1,88 @@
+/*
+ * partition_scan.h
+ *		The stop scan over a partition: what everything that reads is built on.
+ *
+ * Order of steps, each for a reason (see the architecture notes): the settled
+ * hint is read, then the snapshot taken, then the segment list, then the leaf
+ * is locked and scanned.
+ */
+#ifndef QTOPIC_PARTITION_SCAN_H
+#define QTOPIC_PARTITION_SCAN_H
+
+#include "nodes/execnodes.h"
+#include "utils/snapshot.h"
+
+#include "segment_store.h"
+#include "topic_cache.h"
+
+/*
+ * What one snapshot has learned about one partition.  The first stop counts
+ * for all later scans with the same snapshot: VACUUM may remove an aborted row
+ * that was the reason for it, and a second scan would go further.
+ */
+typedef struct QtStop
+{
+	Oid			sequence;		/* identity of the partition; hash key */
+	int64		bound;			/* keys from here on are out */
+	int64		settled;		/* below this every row is settled */
+} QtStop;
+
+/* A snapshot to read one partition with. */
+typedef struct QtReadView
+{
+	Snapshot	snapshot;
+	bool		registered;		/* by qt_read_view_open */
+	int64		settled;		/* where a scan may start at the latest */
+	QtStop	   *stop;			/* NULL: the snapshot is used for one scan only */
+} QtReadView;
+
+/*
+ * A view for a function: the latest snapshot under READ COMMITTED, else that
+ * of the transaction.  Must be closed before waiting.
+ */
+extern void qt_read_view_open(QtReadView *view, QtTopic *topic, int partition);
+extern void qt_read_view_close(QtReadView *view);
+
+/* A view for a scan of a statement; not to be closed. */
+extern void qt_read_view_of_statement(QtReadView *view, EState *estate,
+									  QtTopic *topic, int partition);
+
+/* A scan over one partition. */
+typedef struct QtPartitionScan
+{
+	QtTopic    *topic;
+	int			partition;
+	QtReadView *view;
+	int64		log_start_offset;
+	int			ordinal;		/* of the segment the scan is in */
+	bool		done;
+	QtScanEnd	end;			/* why it is done: END or STOPPED */
+	MemoryContext context;		/* of the batches; reset by each chunk */
+	QtLeafScan	leaf;
+} QtPartitionScan;
+
+/*
+ * Begin a scan that returns the batches which hold records at or above
+ * position.  Sets log_start_offset; the caller checks the position.  Memory
+ * is of the current context.
+ */
+extern void qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int partition,
+						  QtReadView *view, int64 position);
+
+/*
+ * Read the next chunk into scan->leaf.batches, about max_records and
+ * max_bytes at most; false when there is nothing more.  The batches are
+ * durable.  No pin or lock is held afterwards.  QT001 if a segment cannot be
+ * read to its end.
+ */
+extern bool qt_scan_next(QtPartitionScan *scan, int64 max_records, Size max_bytes);
+
+/*
+ * Where the scan stopped, or the end it came to; valid when done.  A scan
+ * from a settled point with a fresh snapshot gives the last stable offset.
+ */
+extern int64 qt_scan_stable_offset(const QtPartitionScan *scan);
+
+extern void qt_scan_end(QtPartitionScan *scan);
+
+#endif							/* QTOPIC_PARTITION_SCAN_H */

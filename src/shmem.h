@@ -1,0 +1,103 @@
+/*
+ * shmem.h
+ *		Shared memory: one slot for each partition in use.
+ *
+ * field of a slot			protected by
+ * ----------------------	------------------------------------------------
+ * key, in_use				written under control lock, append lock and hint
+ *							lock together; read under any of them
+ * highest_segment			written under append lock; read atomically
+ * next_offset				written under append lock; read atomically
+ * recent, older, shifted	hint lock (a spinlock)
+ *
+ * Order of locks: control < append < hint.
+ */
+#ifndef QTOPIC_SHMEM_H
+#define QTOPIC_SHMEM_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+
+/*
+ * Identity of a partition in the whole cluster.  The sequence's OID tells a
+ * partition from one of the same number in a dropped and recreated extension.
+ */
+typedef struct QtPartitionKey
+{
+	Oid			database;
+	Oid			sequence;
+	int			topic_id;
+	int			partition;
+} QtPartitionKey;
+
+/*
+ * Every transaction that appended below offset had ended before a snapshot
+ * was taken whose xmax is xid.  xid 0: before this server was started.
+ */
+typedef struct QtSettledHint
+{
+	int64		offset;
+	uint64		xid;
+} QtSettledHint;
+
+typedef struct QtPartitionSlot
+{
+	LWLock		append_lock;
+	QtPartitionKey key;
+	bool		in_use;
+	pg_atomic_uint32 highest_segment;	/* ordinal */
+	pg_atomic_uint64 next_offset;
+	slock_t		hint_lock;
+	QtSettledHint recent;
+	QtSettledHint older;		/* for snapshots that are older than recent */
+	TimestampTz shifted;		/* when older was last set */
+} QtPartitionSlot;
+
+/* Called once, from _PG_init, while libraries are preloaded. */
+extern void qt_shmem_install_hooks(void);
+
+/* Throws 55000 with the line to add unless the library was preloaded. */
+extern void qt_shmem_require(void);
+
+/* The slot of a partition, or NULL. */
+extern QtPartitionSlot *qt_slot_find(const QtPartitionKey *key);
+
+/*
+ * Find or make the slot of a partition.  highest_segment, next_offset and
+ * settled describe a partition to which nobody has appended since the server
+ * was started; they are used only if there is no slot yet, and settled only
+ * while no slot was ever collected, as a collected slot leaves no trace of
+ * what was appended through it.  Returns NULL when all slots are taken.
+ */
+extern QtPartitionSlot *qt_slot_create(const QtPartitionKey *key,
+									   int highest_segment, int64 next_offset,
+									   QtSettledHint settled);
+
+/*
+ * Free the slots for which is_dead() is true; no lock is held while it is
+ * called.  Returns how many.
+ */
+extern int	qt_slot_collect(bool (*is_dead) (const QtPartitionKey *key));
+
+/*
+ * Take the append lock; false (and no lock) if the slot is no longer that of
+ * the partition.  Nothing that can wait for a transaction may be done while
+ * the lock is held: it cannot be cancelled.
+ */
+extern bool qt_slot_lock(QtPartitionSlot *slot, const QtPartitionKey *key);
+extern void qt_slot_unlock(QtPartitionSlot *slot);
+
+/* Both hints, the recent one first. */
+extern void qt_slot_hints(QtPartitionSlot *slot, const QtPartitionKey *key,
+						  QtSettledHint hints[2]);
+
+/*
+ * Publish how far a scan got: every row below offset was settled in a
+ * snapshot with the given xmax.
+ */
+extern void qt_slot_publish(QtPartitionSlot *slot, const QtPartitionKey *key,
+							QtSettledHint hint);
+
+#endif							/* QTOPIC_SHMEM_H */

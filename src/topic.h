@@ -1,0 +1,28 @@
+/*
+ * topic.h
+ *		Creating, altering and dropping topics.
+ */
+#ifndef QTOPIC_TOPIC_H
+#define QTOPIC_TOPIC_H
+
+#include "utils/jsonb.h"
+
+/*
+ * Create a topic on behalf of the current user, who needs CREATE on schema
+ * qtopic (42501).  config may be NULL.  Throws 42710 if the topic or its
+ * relation exists, 22023 for a bad name, number of partitions (1 to
+ * QT_PARTITIONS_PER_CALL_MAX) or configuration.
+ */
+extern void qt_topic_create(const char *name, int partitions, Jsonb *config);
+
+/*
+ * Add partitions (0: none; never fewer than there are, 22023) and merge
+ * configuration (NULL: none).  The current user must be a member of the
+ * topic's creator (42501).
+ */
+extern void qt_topic_alter(const char *name, int partitions, Jsonb *config);
+
+/* Drop a topic with its records.  Rights as for qt_topic_alter. */
+extern void qt_topic_drop(const char *name, bool missing_ok);
+
+#endif							/* QTOPIC_TOPIC_H */

@@ -1,0 +1,41 @@
+/*
+ * waits.h
+ *		Wait slots: sessions that wait for records, and how they are woken.
+ *
+ * A wait slot is a generation and a bitmap of waiting sessions.  Topics share
+ * a fixed number of slots by hash; that two topics may share one costs a
+ * spurious wake-up and saves every allocation.
+ */
+#ifndef QTOPIC_WAITS_H
+#define QTOPIC_WAITS_H
+
+#define QT_WAIT_SLOTS	1024
+
+extern Size qt_waits_shmem_size(void);
+extern void qt_waits_shmem_init(void);
+
+/* The wait slot of a topic of this database. */
+extern int	qt_wait_slot(int topic_id);
+
+/*
+ * Waiting: qt_wait_begin, then look at the data, then qt_wait_sleep if there
+ * is nothing; qt_wait_end at last, also after an error (from the transaction
+ * callback).  A session waits at one slot at a time.
+ */
+extern void qt_wait_begin(int wait_slot);
+
+/*
+ * Sleep until the slot was woken since qt_wait_begin or the last
+ * qt_wait_sleep, or timeout_ms passed.  Throws on cancel and termination.
+ * Must not be called with a snapshot registered by the caller, a scan or a
+ * buffer pin.
+ */
+extern void qt_wait_sleep(long timeout_ms);
+
+/* Does not throw; may be called when not waiting. */
+extern void qt_wait_end(void);
+
+/* Wake every session that waits at the slot.  Does not allocate or throw. */
+extern void qt_wait_wake(int wait_slot);
+
+#endif							/* QTOPIC_WAITS_H */

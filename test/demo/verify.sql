@@ -1,0 +1,139 @@
+--
+-- What was committed against what was read and loaded.
+--
+-- The books are demo.event_log: written in the same transactions, and nothing
+-- else.  The partition of a key, and what was to be rolled back, come from
+-- demo.source, and so from the demo's own code.
+--
+ANALYZE demo.source, demo.event_log, demo.stream_read, demo.naive_read, warehouse.fact_event;
+
+CREATE TABLE demo.books AS
+SELECT s.*, demo.digest(s.key, s.record_time, s.value) AS digest,
+       l._partition AS told_partition, l._offset AS told_offset
+  FROM demo.event_log AS l JOIN demo.source AS s USING (event_id);
+ALTER TABLE demo.books ADD PRIMARY KEY (event_id);
+ANALYZE demo.books;
+
+-- The stream, record by record.  A record that is in no book has no event_id
+-- that was committed.
+CREATE VIEW demo.stream_check AS
+SELECT r.topic, r._partition AS partition,
+       b.event_id IS NULL AS uncommitted,
+       row_number() OVER (PARTITION BY r.event_id ORDER BY r.topic, r._partition, r.arrival) > 1 AS doubled,
+       coalesce(r._offset <= lag(r._offset) OVER arrivals, false) OR
+       coalesce(b.event_id < lag(b.event_id) OVER transactions, false) AS disordered,
+       r.digest IS DISTINCT FROM b.digest AS altered,
+       r.topic <> b.topic OR r._partition <> b.partition OR
+       r._partition <> b.told_partition OR r._offset <> b.told_offset AS misplaced
+  FROM demo.stream_read AS r LEFT JOIN demo.books AS b USING (event_id)
+WINDOW arrivals AS (PARTITION BY r.topic, r._partition ORDER BY r.arrival),
+       transactions AS (PARTITION BY r.topic, r._partition, b.lane, b.chunk ORDER BY r.arrival);
+
+-- The same of the fact table.
+CREATE VIEW demo.load_check AS
+SELECT f.topic, f._partition AS partition,
+       b.event_id IS NULL OR
+       row_number() OVER (PARTITION BY f.event_id ORDER BY f.topic, f._partition, f._offset) > 1 OR
+       f.topic <> b.topic OR f._partition <> b.partition OR
+       f.event_time <> b.record_time OR d.day <> (b.record_time AT TIME ZONE 'UTC')::date OR
+       v.visitor <> b.key OR
+       (p.site, p.path) <> (coalesce(b.value ->> 'site', b.value ->> 'engine'),
+                            coalesce(b.value ->> 'url', '(search)')) AS misloaded
+  FROM warehouse.fact_event AS f
+       JOIN warehouse.dim_date AS d USING (date_key)
+       JOIN warehouse.dim_visitor AS v USING (visitor_key)
+       JOIN warehouse.dim_page AS p USING (page_key)
+       LEFT JOIN demo.books AS b USING (event_id);
+
+-- One row for each partition.
+CREATE FUNCTION demo.verify() RETURNS TABLE (
+    topic text, partition int,
+    committed bigint,       -- in the books
+    streamed bigint,        -- rows that the stream reader got
+    missing bigint,         -- committed, but not read
+    doubled bigint,         -- read again
+    uncommitted bigint,     -- read, but rolled back
+    disordered bigint,      -- offset not above the last one, or a transaction's order lost
+    altered bigint,         -- key, time or value is another one
+    misplaced bigint,       -- not the key's partition, or not the offset that produce() returned
+    loaded bigint,          -- rows of the fact table
+    unloaded bigint,        -- committed, but not there
+    misloaded bigint,       -- there twice, or wrong
+    naive_lost bigint)      -- committed, but never seen by WHERE id > last
+LANGUAGE sql STABLE AS $$
+    SELECT topic, partition, coalesce(committed, 0), coalesce(streamed, 0), coalesce(missing, 0),
+           coalesce(doubled, 0), coalesce(uncommitted, 0), coalesce(disordered, 0),
+           coalesce(altered, 0), coalesce(misplaced, 0), coalesce(loaded, 0),
+           coalesce(unloaded, 0), coalesce(misloaded, 0), coalesce(naive_lost, 0)
+      FROM (SELECT topic, partition, count(*) AS committed,
+                   count(*) FILTER (WHERE r.event_id IS NULL) AS missing,
+                   count(*) FILTER (WHERE f.event_id IS NULL) AS unloaded,
+                   count(*) FILTER (WHERE n.event_id IS NULL) AS naive_lost
+              FROM demo.books AS b
+                   LEFT JOIN (SELECT DISTINCT event_id FROM demo.stream_read) AS r USING (event_id)
+                   LEFT JOIN (SELECT DISTINCT event_id FROM warehouse.fact_event) AS f USING (event_id)
+                   LEFT JOIN (SELECT DISTINCT event_id FROM demo.naive_read) AS n USING (event_id)
+             GROUP BY topic, partition) AS books
+           FULL JOIN
+           (SELECT topic, partition, count(*) AS streamed,
+                   count(*) FILTER (WHERE doubled) AS doubled,
+                   count(*) FILTER (WHERE uncommitted) AS uncommitted,
+                   count(*) FILTER (WHERE disordered) AS disordered,
+                   count(*) FILTER (WHERE altered AND NOT uncommitted) AS altered,
+                   count(*) FILTER (WHERE misplaced) AS misplaced
+              FROM demo.stream_check GROUP BY topic, partition) AS stream
+           USING (topic, partition)
+           FULL JOIN
+           (SELECT topic, partition, count(*) AS loaded,
+                   count(*) FILTER (WHERE misloaded) AS misloaded
+              FROM demo.load_check GROUP BY topic, partition) AS load
+           USING (topic, partition)
+     ORDER BY topic, partition
+$$;
+
+-- What concerns more than one partition: a sentence for each defect.
+CREATE FUNCTION demo.verify_all() RETURNS SETOF text
+LANGUAGE sql STABLE AS $$
+    -- the books hold what the scripts were to commit: the demo itself works
+    SELECT format('%s events were to be %s, but are%s in the books', count(*),
+                  CASE WHEN s.commits THEN 'committed' ELSE 'rolled back' END,
+                  CASE WHEN s.commits THEN ' not' ELSE '' END)
+      FROM demo.source AS s LEFT JOIN demo.books AS b USING (event_id)
+     WHERE s.commits <> (b.event_id IS NOT NULL)
+     GROUP BY s.commits
+    UNION ALL
+    SELECT format('%s events are more than once in the books', count(*) - count(DISTINCT event_id))
+      FROM demo.event_log HAVING count(*) <> count(DISTINCT event_id)
+    UNION ALL
+    -- the business table and the topics tell the same
+    SELECT format('%s business transactions have other records than rows', count(*))
+      FROM demo.visit AS v
+           FULL JOIN (SELECT b.chunk, count(*) AS events
+                        FROM demo.stream_read AS r JOIN demo.source AS b USING (event_id)
+                       WHERE b.lane = 'business' GROUP BY b.chunk) AS t
+           ON t.chunk = v.visit_id
+     WHERE t.events IS DISTINCT FROM v.events::bigint
+    HAVING count(*) > 0
+    UNION ALL
+    -- what produce_batch() answered adds up
+    SELECT format('produce_batch() answered %s records for %s partition %s, but %s were committed',
+                  coalesce(a.records, 0), topic, partition, coalesce(b.records, 0))
+      FROM (SELECT topic, _partition AS partition, sum(record_count) AS records
+              FROM demo.batch_log GROUP BY 1, 2) AS a
+           FULL JOIN
+           (SELECT topic, partition, count(*) AS records
+              FROM demo.books WHERE lane = 'batch' GROUP BY 1, 2) AS b
+           USING (topic, partition)
+     WHERE a.records IS DISTINCT FROM b.records
+    UNION ALL
+    -- the offsets of the partition enclose those that were read
+    SELECT format('%s partition %s: offsets %s to %s were read, but it reports %s to %s, next %s',
+                  topic, partition, low, high, log_start_offset, last_stable_offset, next_offset)
+      FROM (SELECT topic, _partition AS partition, min(_offset) AS low, max(_offset) AS high
+              FROM demo.stream_read GROUP BY 1, 2) AS r
+           JOIN (SELECT DISTINCT topic FROM demo.source) AS t USING (topic),
+           LATERAL partition_offsets(t.topic) AS o
+     WHERE o._partition = r.partition AND
+           NOT (log_start_offset <= low AND high < last_stable_offset AND
+                last_stable_offset <= next_offset)
+$$;
