@@ -14,6 +14,7 @@ OBJS = \
 	src/api_produce.o \
 	src/api_record_batch.o \
 	src/api_topic.o \
+	src/append.o \
 	src/batch_packer.o \
 	src/catalog.o \
 	src/codec.o \

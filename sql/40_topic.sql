@@ -23,7 +23,7 @@ COMMENT ON FUNCTION drop_topic(text, boolean) IS
 
 CREATE FUNCTION partition_offsets(topic text)
 	RETURNS TABLE (_partition integer, log_start_offset bigint, last_stable_offset bigint, next_offset bigint)
-	LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10
+	LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'qtopic_partition_offsets';
 COMMENT ON FUNCTION partition_offsets(text) IS
 	'For each partition: the lowest offset that can be read, the offset at which a reader stops now, and the offset of the next record (on a standby up to a chunk ahead).  Needs SELECT on the topic''s relation.  Errors: 42704, 42501.';
@@ -31,7 +31,7 @@ COMMENT ON FUNCTION partition_offsets(text) IS
 CREATE FUNCTION qtopic_internal.partition_states(topic text)
 	RETURNS TABLE (partition integer, log_start_offset bigint, last_stable_offset bigint, next_offset bigint,
 				   segments integer, blocked_by xid)
-	LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10
+	LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'qtopic_partition_states';
 COMMENT ON FUNCTION qtopic_internal.partition_states(text) IS
 	'For the view qtopic_partitions; empty for a topic that is gone or may not be read.';

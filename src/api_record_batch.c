@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -73,7 +74,10 @@ qtopic_record_batch_decode(PG_FUNCTION_ARGS)
 	qt_batch_reader_open(&reader, VARDATA_ANY(batch), VARSIZE_ANY_EXHDR(batch),
 						 NULL, check_crc);
 	while (qt_batch_reader_next(&reader, &record))
+	{
+		CHECK_FOR_INTERRUPTS();
 		put_record((ReturnSetInfo *) fcinfo->resultinfo, &record);
+	}
 	return (Datum) 0;
 }
 

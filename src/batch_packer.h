@@ -39,6 +39,10 @@ typedef struct QtPacker
 	int			batch_capacity;
 } QtPacker;
 
+/*
+ * level is the library's, 0 its default.  The caller may set packer->ratio
+ * after this, to what an earlier packer of the same topic has learnt.
+ */
 extern void qt_packer_init(QtPacker *packer, QtCodec codec, int level,
 						   bool log_append_time, Size page_limit,
 						   Size max_batch_bytes);

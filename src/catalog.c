@@ -69,6 +69,17 @@ qt_catalog_table(const char *table)
 	return OidIsValid(schema) ? get_relname_relid(table, schema) : InvalidOid;
 }
 
+/*
+ * Not GetLatestSnapshot(), which may not be called while a query runs in
+ * parallel.  For a relation that sends no invalidations, and "none" is one,
+ * the catalog snapshot is taken anew each time.
+ */
+Snapshot
+qt_catalog_snapshot(void)
+{
+	return GetCatalogSnapshot(InvalidOid);
+}
+
 void
 qt_catalog_parent_name(NameData *name, int topic_id)
 {
@@ -147,7 +158,7 @@ qt_catalog_get_partition(int topic_id, int partition, QtPartitionRow *row)
 	NameData	name;
 
 	memset(row, 0, sizeof(*row));
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot = RegisterSnapshot(qt_catalog_snapshot());
 
 	ScanKeyInit(&keys[0], ANUM_PARTITIONS_TOPIC_ID, BTEqualStrategyNumber,
 				F_INT4EQ, Int32GetDatum(topic_id));
@@ -206,7 +217,7 @@ find_topic(const char *index, int attnum, RegProcedure equal, Datum value,
 		return false;
 
 	ScanKeyInit(&key, attnum, BTEqualStrategyNumber, equal, value);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot = RegisterSnapshot(qt_catalog_snapshot());
 	rel = table_open(table, AccessShareLock);
 	scan = systable_beginscan(rel, qt_catalog_table(index), true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);

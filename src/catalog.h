@@ -60,6 +60,9 @@ typedef struct QtPartitionRow
 extern Oid	qt_catalog_schema(const char *schema);
 extern Oid	qt_catalog_table(const char *table);
 
+/* A fresh snapshot, to be registered by the caller. */
+extern Snapshot qt_catalog_snapshot(void);
+
 /* Name of a topic's partitioned table, of a leaf, of a partition's sequence. */
 extern void qt_catalog_parent_name(NameData *name, int topic_id);
 extern void qt_catalog_leaf_name(NameData *name, int topic_id, int partition, int leaf_no);

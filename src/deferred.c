@@ -20,9 +20,9 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "append.h"
 #include "deferred.h"
 #include "guc.h"
-#include "produce.h"
 #include "qtopic.h"
 #include "wakeup.h"
 
@@ -380,7 +380,7 @@ drain(PartitionBuffer *buffer)
 	work = AllocSetContextCreate(CurrentMemoryContext, "qtopic drain",
 								 ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(work);
-	qt_producer_init_packer(&packer, topic);
+	qt_append_init_packer(&packer, topic);
 	while (from < end)
 	{
 		BufferedRecord fixed;
@@ -405,7 +405,7 @@ drain(PartitionBuffer *buffer)
 			int64	   *base_offsets = palloc(sizeof(int64) * packer.batch_count);
 
 			CHECK_FOR_INTERRUPTS();
-			qt_producer_append(topic, buffer->key.partition, &packer, base_offsets);
+			qt_append(topic, buffer->key.partition, &packer, base_offsets);
 			qt_packer_reset(&packer);
 			pfree(base_offsets);
 		}

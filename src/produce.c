@@ -4,26 +4,19 @@
  *
  * Immediate records are packed by partition and appended when enough has
  * gathered or the call ends; deferred ones go to the buffer of deferred.c.
- *
- * The leaf is locked to the end of the transaction, before its segment's place
- * in the catalog is looked at for the last time: REINDEX CONCURRENTLY waits
- * for us only then, and drop_topic cannot take the storage away.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/memutils.h"
 
+#include "append.h"
 #include "deferred.h"
 #include "partitioner.h"
 #include "produce.h"
 #include "qtopic.h"
-#include "segment_store.h"
-#include "wakeup.h"
 
 /* Kafka's batch.size: a partition is kept for that many bytes without key. */
 #define STICKY_BYTES	16384
@@ -31,18 +24,18 @@
 /* Finished batches of one partition that are appended before the call ends. */
 #define GATHERED_MAX	64
 
-/* How often a segment may be overtaken by the next one before we give up. */
-#define APPEND_TRIES_MAX	20
+/* A packer for single records that grew past this is not kept. */
+#define SINGLE_KEPT_MAX		(256 * 1024)
 
-static QtPacker *single = NULL; /* for qt_produce_record */
+static QtPacker *single = NULL; /* see take_single_packer */
 
+static QtPacker *take_single_packer(QtTopic *topic);
 static int	choose_partition(QtTopic *topic, const QtRecord *record, int partition);
 static int	sticky_partition(QtTopic *topic);
 static void count_sticky(QtTopic *topic, const QtRecord *record);
 static void append_packed(QtProducer *producer, int partition);
 static void add_run(QtProducer *producer, int partition, int64 base_offset,
 					int64 record_count);
-static QtSegment *append_segment(QtPartition *partition);
 
 void
 qt_producer_begin(QtProducer *producer, QtTopic *topic, bool deferred)
@@ -94,7 +87,7 @@ qt_producer_put(QtProducer *producer, const QtRecord *record, int partition)
 	if (packer == NULL)
 	{
 		packer = producer->packers[partition] = palloc(sizeof(QtPacker));
-		qt_producer_init_packer(packer, topic);
+		qt_append_init_packer(packer, topic);
 	}
 	qt_packer_add(packer, record);
 	if (packer->batch_count >= GATHERED_MAX)
@@ -124,6 +117,8 @@ void
 qt_produce_record(QtTopic *topic, const QtRecord *record, int partition,
 				  bool deferred, int *chosen, int64 *offset)
 {
+	QtPacker   *packer;
+
 	PreventCommandIfReadOnly("produce()");
 	PreventCommandDuringRecovery("produce()");
 
@@ -142,85 +137,47 @@ qt_produce_record(QtTopic *topic, const QtRecord *record, int partition,
 		return;
 	}
 
-	if (single == NULL)
-	{
-		MemoryContext context = AllocSetContextCreate(TopMemoryContext, "qtopic single record",
-													  ALLOCSET_DEFAULT_SIZES);
-		MemoryContext old = MemoryContextSwitchTo(context);
-		QtPacker   *packer = palloc(sizeof(QtPacker));
-
-		qt_producer_init_packer(packer, topic);
-		MemoryContextSwitchTo(old);
+	packer = take_single_packer(topic);
+	qt_packer_add(packer, record);
+	qt_packer_finish(packer);
+	Assert(packer->batch_count == 1);
+	qt_append(topic, *chosen, packer, offset);
+	qt_packer_reset(packer);
+	if (packer->builder.raw.maxlen <= SINGLE_KEPT_MAX)
 		single = packer;
-	}
-	else
-	{
-		/* an error may have left a record behind */
-		qt_packer_reset(single);
-		qt_batch_builder_reset(&single->builder);
-		single->codec = topic->config.codec;
-		single->level = topic->config.codec_level;
-		single->log_append_time = topic->config.log_append_time;
-		single->max_batch_bytes = topic->config.max_message_bytes;
-	}
-	qt_packer_add(single, record);
-	qt_packer_finish(single);
-	Assert(single->batch_count == 1);
-	qt_producer_append(topic, *chosen, single, offset);
-	qt_packer_reset(single);
 }
 
-void
-qt_producer_init_packer(QtPacker *packer, QtTopic *topic)
+/*
+ * The packer for single records, which is kept between calls.  It is out of
+ * the variable while it is used: one that met an error is not used again.
+ */
+static QtPacker *
+take_single_packer(QtTopic *topic)
 {
-	qt_packer_init(packer, topic->config.codec, topic->config.codec_level,
-				   topic->config.log_append_time, QT_BATCH_PAGE_LIMIT,
-				   topic->config.max_message_bytes);
-	if (topic->packing_ratio > 0)
-		packer->ratio = topic->packing_ratio;
-}
+	static MemoryContext context = NULL;
+	QtPacker   *packer = single;
 
-void
-qt_producer_append(QtTopic *topic, int number, QtPacker *packer, int64 *base_offsets)
-{
-	int			done = 0;
-
-	qt_wakeup_note(topic->wait_slot);
-
-	for (int tries = 0; done < packer->batch_count;)
+	single = NULL;
+	if (packer == NULL)
 	{
-		QtPartition *partition;
-		QtSegment  *segment;
-		QtAppendTarget target;
+		MemoryContext old;
 
-		qt_topic_refresh(topic);
-		partition = qt_topic_partition(topic, number);
-		segment = append_segment(partition);
-		target.slot = partition->slot;
-		target.key = partition->key;
-		target.leaf = segment->leaf;
-		target.leaf_no = segment->leaf_no;
-		target.ordinal = segment->ordinal;
-
-		if (tries++ == APPEND_TRIES_MAX)
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not find the active segment of topic \"%s\", partition %d",
-							topic->name, number),
-					 errdetail("The catalog names segment %d, but another transaction has appended to segment %u.",
-							   segment->ordinal,
-							   pg_atomic_read_u32(&partition->slot->highest_segment)),
-					 errhint("Try the transaction again.")));
-
-		LockRelationOid(target.leaf, RowExclusiveLock);
-		if (!topic->valid)
-			continue;			/* the lock brought news */
-
-		done += qt_segment_append(&target, packer->batches + done,
-								  packer->batch_count - done, base_offsets + done);
-		if (done < packer->batch_count)
-			qt_topic_reload_partition(topic, number);
+		/* what an error left behind */
+		if (context)
+			MemoryContextReset(context);
+		else
+			context = AllocSetContextCreate(TopMemoryContext, "qtopic single record",
+											ALLOCSET_DEFAULT_SIZES);
+		old = MemoryContextSwitchTo(context);
+		packer = palloc(sizeof(QtPacker));
+		qt_append_init_packer(packer, topic);
+		MemoryContextSwitchTo(old);
 	}
+	packer->codec = topic->config.codec;
+	packer->level = topic->config.codec_level;
+	packer->log_append_time = topic->config.log_append_time;
+	packer->max_batch_bytes = topic->config.max_message_bytes;
+	return packer;
 }
 
 /* Partition of a record that has a key or a partition of its own. */
@@ -265,7 +222,7 @@ append_packed(QtProducer *producer, int partition)
 	if (packer->batch_count == 0)
 		return;
 	base_offsets = palloc(sizeof(int64) * packer->batch_count);
-	qt_producer_append(producer->topic, partition, packer, base_offsets);
+	qt_append(producer->topic, partition, packer, base_offsets);
 	for (int i = 0; i < packer->batch_count; i++)
 		add_run(producer, partition, base_offsets[i], packer->batches[i].record_count);
 	pfree(base_offsets);
@@ -304,24 +261,4 @@ add_run(QtProducer *producer, int partition, int64 base_offset, int64 record_cou
 	run->base_offset = base_offset;
 	run->last_offset = base_offset < 0 ? -1 : base_offset + record_count - 1;
 	run->record_count = record_count;
-}
-
-/*
- * The segment to append to: the highest, but never one that this very
- * transaction made.  If it rolled back, the slot would be ahead of the
- * catalog and every producer would fail.  The first segment of a partition is
- * no danger: it goes away with its slot.
- */
-static QtSegment *
-append_segment(QtPartition *partition)
-{
-	for (int i = partition->segment_count - 1; i > 0; i--)
-	{
-		TransactionId made_by = partition->segments[i].made_by;
-
-		if (!TransactionIdIsValid(made_by) ||
-			!TransactionIdIsCurrentTransactionId(made_by))
-			return &partition->segments[i];
-	}
-	return &partition->segments[0];
 }

@@ -51,16 +51,4 @@ extern void qt_produce_record(QtTopic *topic, const QtRecord *record,
 							  int partition, bool deferred,
 							  int *chosen, int64 *offset);
 
-/* ---- for deferred.c ---- */
-
-/* A packer with the topic's settings. */
-extern void qt_producer_init_packer(QtPacker *packer, QtTopic *topic);
-
-/*
- * Append the finished batches of a packer to a partition.  base_offsets has
- * room for as many as there are.
- */
-extern void qt_producer_append(QtTopic *topic, int partition, QtPacker *packer,
-							   int64 *base_offsets);
-
 #endif							/* QTOPIC_PRODUCE_H */

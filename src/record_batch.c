@@ -426,7 +426,9 @@ qt_batch_header_decode_slice(const char *data, Size len, Size total_len,
 							 const QtBatchSource *source,
 							 QtBatchHeader *header)
 {
-	if (len < QT_BATCH_HEADER_SIZE || total_len < len)
+	Assert(len <= total_len);
+
+	if (len < QT_BATCH_HEADER_SIZE)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 qt_batch_errmsg_corrupt(source),
@@ -481,7 +483,7 @@ check_header(const QtBatchHeader *header, Size total_len,
 				 qt_batch_errmsg_corrupt(source),
 				 errdetail("Its compression codec is %d.", codec)));
 	if (header->base_offset < 0 || header->last_offset_delta < 0 ||
-		header->base_offset > PG_INT64_MAX - header->last_offset_delta)
+		header->base_offset >= PG_INT64_MAX - header->last_offset_delta)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 qt_batch_errmsg_corrupt(source),
@@ -498,7 +500,7 @@ check_header(const QtBatchHeader *header, Size total_len,
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 qt_batch_errmsg_corrupt(source),
-				 errdetail("Its record count is %d, but at most %zu records fit.",
+				 errdetail("Its record count is %d, but at most %zu fit.",
 						   header->record_count, records_max)));
 
 	if (source != NULL && source->last_offset >= 0 &&
@@ -522,11 +524,11 @@ void
 qt_batch_reader_open(QtBatchReader *reader, const char *data, Size len,
 					 const QtBatchSource *source, bool check_crc)
 {
-	QtBatchHeader *header = &reader->header;
+	QtBatchHeader header;
 	int			codec;
 
-	/* With this a reader whose opening fails is at its end. */
-	header->record_count = 0;
+	/* If this fails, the reader is at its end. */
+	reader->header.record_count = 0;
 	reader->next = 0;
 	reader->pos = reader->end = NULL;
 	reader->source.topic = NULL;
@@ -534,16 +536,16 @@ qt_batch_reader_open(QtBatchReader *reader, const char *data, Size len,
 	if (source != NULL)
 		reader->source = *source;
 
-	qt_batch_header_decode(data, len, source, header);
-	if (check_crc && batch_crc(data, len) != header->crc)
+	qt_batch_header_decode(data, len, source, &header);
+	if (check_crc && batch_crc(data, len) != header.crc)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 qt_batch_errmsg_corrupt(source),
 				 errdetail("Its CRC-32C is %08x, but its bytes have %08x.",
-						   header->crc, batch_crc(data, len))));
-	check_readable(header, source);
+						   header.crc, batch_crc(data, len))));
+	check_readable(&header, source);
 
-	codec = header->attributes & QT_BATCH_CODEC_MASK;
+	codec = header.attributes & QT_BATCH_CODEC_MASK;
 	data += QT_BATCH_HEADER_SIZE;
 	len -= QT_BATCH_HEADER_SIZE;
 	if (codec != QT_CODEC_NONE)
@@ -561,16 +563,17 @@ qt_batch_reader_open(QtBatchReader *reader, const char *data, Size len,
 		data = reader->raw.data;
 		len = reader->raw.len;
 	}
-	if ((Size) header->record_count > len / RECORD_SIZE_MIN)
+	if ((Size) header.record_count > len / RECORD_SIZE_MIN)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 qt_batch_errmsg_corrupt(source),
-				 errdetail("Its record count is %d, but at most %zu records fit.",
-						   header->record_count, len / RECORD_SIZE_MIN)));
+				 errdetail("Its record count is %d, but at most %zu fit.",
+						   header.record_count, len / RECORD_SIZE_MIN)));
 
+	reader->header = header;
 	reader->pos = data;
 	reader->end = data + len;
-	reader->last_offset = header->base_offset - 1;
+	reader->last_offset = header.base_offset - 1;
 }
 
 /* Refuse what is valid, but nothing that qtopic has code for. */
@@ -759,6 +762,9 @@ errdetail_source(const QtBatchSource *source)
 {
 	if (source == NULL || source->topic == NULL)
 		return 0;
+	if (source->last_offset < 0)
+		return errdetail("The record batch is in topic \"%s\", partition %d.",
+						 source->topic, source->partition);
 	return errdetail("The record batch is in topic \"%s\", partition %d, and ends at offset %lld.",
 					 source->topic, source->partition,
 					 (long long) source->last_offset);

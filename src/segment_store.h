@@ -8,6 +8,7 @@
 #ifndef QTOPIC_SEGMENT_STORE_H
 #define QTOPIC_SEGMENT_STORE_H
 
+#include "access/htup_details.h"
 #include "access/xlogdefs.h"
 #include "utils/snapshot.h"
 

@@ -376,7 +376,7 @@ prepared_transaction_exists(void)
 	if (max_prepared_xacts == 0)
 		return false;
 
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot = RegisterSnapshot(qt_catalog_snapshot());
 	for (int i = 0; i < snapshot->xcnt && !found; i++)
 		found = BackendXidGetPid(snapshot->xip[i]) == 0;
 	UnregisterSnapshot(snapshot);
