@@ -31,14 +31,14 @@ WAYS = {'single': 'one record a transaction',
         'business': 'business transactions'}
 COUNTS = ('committed', 'streamed', 'loaded', 'naive_lost')
 DEFECT_TEXT = {
-    'missing': 'committed records were not read',
-    'doubled': 'records were read again',
-    'uncommitted': 'records were read that were rolled back',
-    'disordered': 'records were read out of order',
-    'altered': 'records were read with another key, time or value',
-    'misplaced': 'records were read at another place than they were produced to',
-    'unloaded': 'committed records are not in the warehouse',
-    'misloaded': 'rows of the warehouse are double or wrong',
+    'missing': 'committed, but not read',
+    'doubled': 'read again',
+    'uncommitted': 'read, but rolled back',
+    'disordered': 'read out of order',
+    'altered': 'read with another key, time or value',
+    'misplaced': 'read at another place than they were produced to',
+    'unloaded': 'committed, but not in the warehouse',
+    'misloaded': 'twice or wrong in the warehouse',
 }
 
 
@@ -173,9 +173,9 @@ def verify(psql):
         rows.append(dict(zip(columns, values[:1] + [int(value) for value in values[1:]])))
     defects = []
     if [(row['topic'], row['partition']) for row in rows] != PLACES:
-        defects.append('there are records of other partitions than were produced to, or of fewer')
+        defects.append('records were found in other partitions than they were produced to')
     for row in rows:
-        defects += ['%s partition %d: %s %s' % (row['topic'], row['partition'], row[column], text)
+        defects += ['%s partition %d: records %s: %d' % (row['topic'], row['partition'], text, row[column])
                     for column, text in DEFECT_TEXT.items() if row[column]]
         if not row['committed'] == row['streamed'] == row['loaded'] and \
                 not any(row[column] for column in DEFECT_TEXT):

@@ -95,18 +95,25 @@ $$;
 CREATE FUNCTION demo.verify_all() RETURNS SETOF text
 LANGUAGE sql STABLE AS $$
     -- the books hold what the scripts were to commit: the demo itself works
-    SELECT format('%s events were to be %s, but are%s in the books', count(*),
-                  CASE WHEN s.commits THEN 'committed' ELSE 'rolled back' END,
-                  CASE WHEN s.commits THEN ' not' ELSE '' END)
+    SELECT format('the books: events %s: %s', CASE WHEN s.commits THEN 'that are not there'
+                  ELSE 'that should have been rolled back' END, count(*))
       FROM demo.source AS s LEFT JOIN demo.books AS b USING (event_id)
      WHERE s.commits <> (b.event_id IS NOT NULL)
      GROUP BY s.commits
     UNION ALL
-    SELECT format('%s events are more than once in the books', count(*) - count(DISTINCT event_id))
+    SELECT format('the books: events that are there again: %s', count(*) - count(DISTINCT event_id))
       FROM demo.event_log HAVING count(*) <> count(DISTINCT event_id)
     UNION ALL
+    -- produce() answers with a place, unless the record is deferred to the commit
+    SELECT format('produce(): records %s: %s', CASE WHEN deferred THEN 'deferred, but answered with an offset'
+                  ELSE 'not deferred, but answered without an offset' END, count(*))
+      FROM (SELECT lane = 'business' AND chunk % 2 = 1 AS deferred, told_partition, told_offset
+              FROM demo.books WHERE lane <> 'batch') AS told
+     WHERE (told_offset IS NULL) <> deferred OR told_partition IS NULL AND NOT deferred
+     GROUP BY deferred
+    UNION ALL
     -- the business table and the topics tell the same
-    SELECT format('%s business transactions have other records than rows', count(*))
+    SELECT format('business transactions that have other records than rows: %s', count(*))
       FROM demo.visit AS v
            FULL JOIN (SELECT b.chunk, count(*) AS events
                         FROM demo.stream_read AS r JOIN demo.source AS b USING (event_id)
@@ -116,8 +123,8 @@ LANGUAGE sql STABLE AS $$
     HAVING count(*) > 0
     UNION ALL
     -- what produce_batch() answered adds up
-    SELECT format('produce_batch() answered %s records for %s partition %s, but %s were committed',
-                  coalesce(a.records, 0), topic, partition, coalesce(b.records, 0))
+    SELECT format('%s partition %s: produce_batch() counted %s records, but there are %s',
+                  topic, partition, coalesce(a.records, 0), coalesce(b.records, 0))
       FROM (SELECT topic, _partition AS partition, sum(record_count) AS records
               FROM demo.batch_log GROUP BY 1, 2) AS a
            FULL JOIN

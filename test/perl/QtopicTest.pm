@@ -16,7 +16,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(new_node crash wait_for_query);
+our @EXPORT = qw(new_node crash children_of wait_for_query
+  open_session send_query receive run_in error_of error_code);
 
 # new_node($name, %options): a server that has qtopic preloaded, running, and
 # with the extension in database postgres.  Options:
@@ -121,6 +122,75 @@ sub wait_for_query
 		sleep 0.1;
 	}
 	croak "waited $timeout s for \"$expected\" from \"$sql\", got \"$stdout\" $stderr";
+}
+
+# open_session($node, %options): a psql that stays connected, for send_query,
+# receive and run_in; close it with ->quit.  Options are those of background_psql.
+sub open_session
+{
+	my ($node, %options) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 0, %options);
+
+	$session->set_query_timer_restart;
+	return $session;
+}
+
+# send_query($session, $sql): start it and do not wait; receive gets the result.
+my $queries = 0;
+
+sub send_query
+{
+	my ($session, $sql) = @_;
+	my $banner = $session->{qtopic_banner} = '<end of query ' . ++$queries . '>';
+
+	$session->{timeout}->start;
+	$session->{stdout} = $session->{stderr} = '';
+	$session->{stdin} .= "$sql\n;\n\\echo $banner\n\\warn $banner\n";
+	$session->{run}->pump while length $session->{stdin};
+	return;
+}
+
+# receive($session): what the query that was sent has printed; in list context
+# also its errors and notices.
+sub receive
+{
+	my ($session) = @_;
+	my $banner = quotemeta $session->{qtopic_banner};
+
+	$session->{run}->pump
+	  until $session->{stdout} =~ /$banner\n/ && $session->{stderr} =~ /$banner\n/;
+	my ($stdout, $stderr) = map { s/\n?$banner\n//r } $session->{stdout}, $session->{stderr};
+	return wantarray ? ($stdout, $stderr) : $stdout;
+}
+
+# run_in($session, $sql): both; dies of errors, unless called in list context.
+sub run_in
+{
+	my ($session, $sql) = @_;
+
+	send_query($session, $sql);
+	my ($stdout, $stderr) = receive($session);
+	croak "\"$sql\" failed: $stderr" if !wantarray && $stderr ne '';
+	return wantarray ? ($stdout, $stderr) : $stdout;
+}
+
+# error_of($node, $sql): what psql prints on stderr, with SQLSTATE, detail and hint.
+sub error_of
+{
+	my ($node, $sql) = @_;
+	my $stderr;
+
+	$node->psql('postgres', "\\set VERBOSITY verbose\n$sql", on_error_stop => 1,
+		stderr => \$stderr);
+	return $stderr;
+}
+
+# error_code($node, $sql): the SQLSTATE that a statement fails with, or ''.
+sub error_code
+{
+	my ($node, $sql) = @_;
+
+	return error_of($node, $sql) =~ /^(?:psql:\S+ )?ERROR:  (\w{5}):/m ? $1 : '';
 }
 
 1;

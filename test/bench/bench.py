@@ -1,0 +1,386 @@
+#!/usr/bin/env python3
+"""Measure qtopic against tables of plain PostgreSQL.  Started by test/bin/bench.
+
+The machine may be busy with other things, so only ratios count: both sides run
+in turn, several short rounds, and the ratio is the median of those of the
+rounds.  A checkpoint before each run gives both the same start: WAL segments
+to recycle, no dirty pages.
+"""
+import argparse
+import datetime
+import json
+import os
+import random
+import re
+import statistics
+import struct
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+QUICK = os.environ.get('QUICK', '') not in ('', '0')
+ROUNDS = int(os.environ.get('ROUNDS') or (3 if QUICK else 5))
+EPOCH = datetime.datetime(2000, 1, 1)
+PLAIN_TABLE = 'CREATE TABLE %s (id bigserial PRIMARY KEY, ts timestamptz, key bytea, value bytea)'
+COMMON_EVENTS = 20      # what pgbench clients send
+
+
+def full(count, quick):
+    return quick if QUICK else count
+
+
+# ---- processes ----
+
+def run(*command, **options):
+    done = subprocess.run([str(word) for word in command], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    if done.returncode:
+        sys.exit('bench: %s failed\n%s%s' % (' '.join(map(str, command[:3])), done.stdout, done.stderr))
+    return done.stdout
+
+
+def sql(*statements):
+    """Run statements; the output of the last one, without its newline."""
+    command = ['psql', '-XAtq', '-v', 'ON_ERROR_STOP=1']
+    for statement in statements:
+        command += ['-c', statement]
+    lines = run(*command).splitlines()
+    return lines[-1] if lines else ''
+
+
+def client(*args):
+    return run(os.path.join(HERE, 'client'), *args)
+
+
+def produce(side, target, events, batch, count, first):
+    return float(client('produce', side, target, events, batch, count, first))
+
+
+def seconds_of(*statements):
+    """What each statement takes on a connection that has run nothing before."""
+    return [float(line) for line in client('time', 'fresh', 1, *statements).split()]
+
+
+# ---- results ----
+
+class Results:
+    def __init__(self, path):
+        self.file = open(path, 'w') if path else None
+        self.missed = 0
+        print('%-26s %14s %14s %7s  %-7s' % ('', 'qtopic', 'plain', 'ratio', 'target'))
+
+    def add(self, name, unit, pairs, target=None):
+        """pairs: (figure of qtopic, figure of plain) of each round; target like '>= 1.5'."""
+        ratios = [ours / theirs for ours, theirs in pairs]
+        ratio = statistics.median(ratios)
+        ours = statistics.median(pair[0] for pair in pairs)
+        theirs = statistics.median(pair[1] for pair in pairs)
+        verdict = ''
+        if target:
+            sign, bound = target.split()
+            held = ratio >= float(bound) if sign == '>=' else ratio <= float(bound)
+            verdict = 'ok' if held else 'MISSED'
+            self.missed += not held
+        print('%-26s %14s %14s %7.2f  %-7s %-6s  (%.2f to %.2f)' % (
+            name, shown(ours, unit), shown(theirs, unit), ratio, target or '', verdict,
+            min(ratios), max(ratios)), flush=True)
+        if self.file:
+            self.file.write(json.dumps({
+                'name': name, 'unit': unit, 'qtopic': ours, 'plain': theirs, 'ratio': round(ratio, 4),
+                'target': target, 'verdict': verdict, 'rounds': pairs}) + '\n')
+            self.file.flush()
+
+
+def shown(figure, unit):
+    return '%s %s' % (format(figure, ',.0f' if figure >= 100 else '.3g'), unit)
+
+
+def rounds(*sides):
+    """Call the sides in turn, in the other order every other round; a tuple of results per round."""
+    results = []
+    for number in range(ROUNDS):
+        order = list(range(len(sides)))
+        if number % 2:
+            order.reverse()
+        figures = [None] * len(sides)
+        for side in order:
+            sql('CHECKPOINT')
+            figures[side] = sides[side]()
+        results.append(tuple(figures))
+    return results
+
+
+def rates(count, pairs):
+    return [(count / ours, count / theirs) for ours, theirs in pairs]
+
+
+# ---- what the parts share ----
+
+def create_topic(name, partitions=1, **config):
+    sql("SELECT create_topic('%s', %d, '%s')" % (name, partitions, json.dumps(config)))
+
+
+def storage_size(topic):
+    """Bytes of a topic with indexes and TOAST."""
+    return int(sql("""
+        SELECT sum(pg_total_relation_size(p.relid))
+          FROM qtopic_internal.topics t,
+               pg_partition_tree(('qtopic_internal.topic_' || t.topic_id)::regclass) p
+         WHERE t.name = '%s' AND p.isleaf""" % topic))
+
+
+def with_wal(action):
+    """What the action returns, and how many bytes of WAL were written meanwhile."""
+    before = sql('SELECT pg_current_wal_insert_lsn()')
+    figure = action()
+    return figure, int(sql("SELECT pg_current_wal_insert_lsn() - '%s'::pg_lsn" % before))
+
+
+def fill_wal():
+    """Have WAL segments ready, as a server that has been up for a while."""
+    sql("""DO $$ BEGIN
+               FOR i IN 1..%d LOOP
+                   PERFORM pg_logical_emit_message(false, 'bench', ''); PERFORM pg_switch_wal();
+               END LOOP;
+           END $$""" % full(64, 32))
+    sql('CHECKPOINT')
+    sql('CHECKPOINT')
+
+
+def write_events(path, lines):
+    """The format that client.c reads."""
+    with open(path, 'wb') as out:
+        for line in lines:
+            event = json.loads(line)
+            at = datetime.datetime.strptime(event['ts'], '%Y-%m-%dT%H:%M:%SZ') - EPOCH
+            key = event['key'].encode()
+            value = json.dumps(event['value'], ensure_ascii=False, separators=(',', ':')).encode()
+            out.write(struct.pack('!qi', int(at.total_seconds()) * 1000000, len(key)) + key)
+            out.write(struct.pack('!i', len(value)) + value)
+
+
+class Bench:
+    def __init__(self, events, results):
+        self.results = results
+        self.lines = open(events, encoding='utf-8').read().splitlines()
+        self.events = os.path.join(HERE, 'events.bin')
+        self.small_events = os.path.join(HERE, 'small_events.bin')
+        write_events(self.events, self.lines)
+        write_events(self.small_events, [json.dumps({
+            'ts': '2024-01-01T00:00:00Z', 'key': 'k%d' % number, 'value': {'n': number}})
+            for number in range(1000)])
+
+    # ---- producing ----
+
+    def batches(self, name, plain_side, batch, count, targets):
+        table, topic = 'plain_' + name, name
+        sql(PLAIN_TABLE % table)
+        create_topic(topic)
+        first = {'copy': 0, 'insert': 0, 'qtopic': 0}
+
+        def side(side, target):
+            def action():
+                seconds, wal = with_wal(lambda: produce(side, target, self.events, batch, count, first[side]))
+                first[side] += count
+                return seconds, wal
+            return action
+
+        for warm_up in (side('qtopic', topic), side(plain_side, table)):
+            warm_up()
+        done = rounds(side('qtopic', topic), side(plain_side, table))
+        self.results.add(name + ' records', '/s', rates(count, [(o[0], t[0]) for o, t in done]), targets[0])
+        self.results.add(name + ' WAL', 'B/rec', [(o[1] / count, t[1] / count) for o, t in done], targets[1])
+        self.results.add(name + ' size', 'B/rec', [(
+            storage_size(topic) / first['qtopic'],
+            int(sql("SELECT pg_total_relation_size('%s')" % table)) / first[plain_side])], targets[2])
+        sql("SELECT drop_topic('%s')" % topic, 'DROP TABLE ' + table)
+
+    def batch1000(self):
+        """produce_batch of 1,000 records, and a binary COPY of the same ones."""
+        self.batches('batch1000', 'copy', 1000, full(300000, 100000), ('>= 2.0', '<= 0.35', '<= 0.4'))
+
+    def batch100(self):
+        """produce_batch of 100 records, and an INSERT of the same arrays."""
+        self.batches('batch100', 'insert', 100, full(60000, 20000), ('>= 1.5', None, None))
+
+    def single(self):
+        """A record a transaction, to one partition."""
+        sql(PLAIN_TABLE % 'plain_single')
+        create_topic('single')
+        rng = random.Random(42)
+        chosen = [json.loads(line) for line in rng.sample(self.lines, COMMON_EVENTS)]
+        variables, scripts = [], {'qtopic': [], 'plain': []}
+        for number, event in enumerate(chosen):
+            value = json.dumps(event['value'], separators=(',', ':'))
+            variables += ['-D', 'k%d=%s' % (number, event['key']),
+                          '-D', 'v%d=%s' % (number, value.replace('\\', '/'))]    # for bytea_in
+            params = ':k%d::bytea, :v%d::bytea' % (number, number)
+            for side, statement in (
+                    ('qtopic', "SELECT produce('single', %s);"),
+                    ('plain', 'INSERT INTO plain_single (ts, key, value) VALUES (now(), %s);')):
+                path = os.path.join(HERE, 'single_%s_%d.sql' % (side, number))
+                with open(path, 'w', encoding='utf-8') as out:
+                    out.write(statement % params + '\n')
+                scripts[side] += ['-f', path]
+
+        for clients in (1, 4, 16):
+            def side(side):
+                def action():
+                    out = run('pgbench', '-n', '-M', 'prepared', '-c', clients, '-j', min(clients, 2),
+                              '-T', full(4, 2), '--random-seed=42', *variables, *scripts[side])
+                    if not re.search(r'number of failed transactions: 0 ', out):
+                        sys.exit('bench: pgbench failed\n' + out)
+                    return float(re.search(r'^tps = ([0-9.]+)', out, re.M).group(1))
+                return action
+            self.results.add('single clients=%d' % clients, '/s', rounds(side('qtopic'), side('plain')), '>= 0.9')
+        sql("SELECT drop_topic('single')", 'DROP TABLE plain_single')
+
+    def deferred(self):
+        """All records of a table in one transaction, appended at its end."""
+        count = full(100000, 50000)
+        sql(PLAIN_TABLE % 'source', PLAIN_TABLE % 'plain_deferred')
+        create_topic('deferred')
+        produce('copy', 'source', self.events, 1000, count, 0)
+        sql('VACUUM ANALYZE source')
+        ours = """BEGIN; SET LOCAL qtopic.produce_mode = deferred;
+                  SELECT count(produce('deferred', key, value)) FROM source; COMMIT"""
+        theirs = 'BEGIN; INSERT INTO plain_deferred (ts, key, value) SELECT now(), key, value FROM source; COMMIT'
+        done = rounds(lambda: seconds_of(ours)[0], lambda: seconds_of(theirs)[0])
+        self.results.add('deferred', 'rec/s', rates(count, done), '>= 1.0')
+        sql("SELECT drop_topic('deferred')", 'DROP TABLE source, plain_deferred')
+
+    # ---- reading ----
+
+    def read(self):
+        """A whole partition into a table, and to a client."""
+        count = full(1000000, 300000)
+        sql(PLAIN_TABLE % 'plain_read',
+            'CREATE TABLE target (id bigint, ts timestamptz, key bytea, value bytea)')
+        create_topic('read', **{'key.format': 'bytea', 'value.format': 'bytea'})
+        produce('copy', 'plain_read', self.events, 1000, count, 0)
+        produce('qtopic', 'read', self.events, 1000, count, 0)
+        sql('VACUUM ANALYZE plain_read')
+
+        def load(query):
+            def action():
+                seconds = seconds_of('INSERT INTO target ' + query)[0]
+                if int(sql('SELECT count(*) FROM target')) != count:
+                    sys.exit('bench: not all records were read')
+                sql('TRUNCATE target', 'CHECKPOINT')
+                return seconds
+            return action
+
+        pages = """SELECT _offset, _timestamp, key, value FROM generate_series(0, %d, %d) o,
+                          fetch_records_bytea('read', 0, o, %d)"""
+        sizes = (10000, 1000, 100000)
+        done = rounds(
+            *[load(pages % (count - 1, size, size)) for size in sizes],
+            load('SELECT _offset, _timestamp, key, value FROM qtopic.read'),
+            load('SELECT id, ts, key, value FROM plain_read'))
+        for number, size in enumerate(sizes):
+            self.results.add('read insert page=%d' % size, 'rec/s',
+                             rates(count, [(figures[number], figures[-1]) for figures in done]),
+                             '>= 0.8' if number == 0 else None)
+        self.results.add('read insert relation', 'rec/s',
+                         rates(count, [(figures[-2], figures[-1]) for figures in done]))
+
+        done = rounds(lambda: float(client('read', 'qtopic', 'read', 5000, count)),
+                      lambda: float(client('read', 'plain', 'plain_read', 5000, count)))
+        self.results.add('read client page=5000', 'rec/s', rates(count, done), '>= 1.0')
+        sql("SELECT drop_topic('read')", 'DROP TABLE plain_read, target')
+
+    # ---- seeking ----
+
+    def seek(self):
+        """500 records from the middle of a long partition and of a short one, first of full
+        batches and then of batches of one record.  Here "plain" is the short partition."""
+        short = 10000
+        long = {'seek': full(10000000, 2000000), 'seek_single': full(300000, 100000)}
+        for name in long:
+            for suffix, count in (('_short', short), ('_long', long[name])):
+                create_topic(name + suffix)
+                if name == 'seek':
+                    produce('qtopic', name + suffix, self.small_events, 10000, count, 0)
+                else:
+                    sql("""SET synchronous_commit = off""",
+                        """DO $$ BEGIN
+                               FOR i IN 1..%d LOOP
+                                   PERFORM produce('%s', 'k'::text, 'value of record ' || i);
+                                   IF i %% 1000 = 0 THEN COMMIT; END IF;
+                               END LOOP;
+                           END $$""" % (count, name + suffix))
+        create_topic('seek_other')
+        produce('qtopic', 'seek_other', self.small_events, 1000, 1000, 0)
+        sql('CHECKPOINT')
+
+        fetch = {name: tuple("SELECT * FROM fetch_records('%s', 0, %d)" % (name + suffix, count // 2)
+                             for suffix, count in (('_long', long[name]), ('_short', short)))
+                 for name in long}
+
+        def median_ms(how, times, statements):
+            lines = client('time', how, times, *statements).splitlines()
+            return tuple(1000 * statistics.median(map(float, line.split())) for line in lines)
+
+        first_calls = {name: [] for name in long}
+        first_buffers = {name: [] for name in long}
+        for number in range(ROUNDS):
+            run('pg_ctl', '-D', os.environ['PGDATA'], '-w', '-s', '-m', 'fast', '-l',
+                os.path.join(HERE, 'restart.log'), 'restart')
+            # caches of the whole server, not of these partitions
+            client('time', 'fresh', 3, "SELECT * FROM fetch_records('seek_other', 0, 500)")
+            for name in long:
+                first = [None, None]
+                for side in ((0, 1) if number % 2 else (1, 0)):
+                    if number % 3 == 2:
+                        first[side] = buffers(fetch[name][side])
+                    else:
+                        first[side] = 1000 * seconds_of(fetch[name][side])[0]
+                (first_buffers if number % 3 == 2 else first_calls)[name].append(tuple(first))
+
+        for name in long:
+            label = 'seek' if name == 'seek' else 'seek batches of 1'
+            times = full(300, 100)
+            self.results.add(label, 'ms', [median_ms('same', times, fetch[name])
+                                           for _ in range(ROUNDS)], '<= 1.2')
+            self.results.add(label + ', new conn', 'ms', [median_ms('fresh', times // 5, fetch[name])
+                                                          for _ in range(ROUNDS)], '<= 1.2')
+            self.results.add(label + ', buffers', 'pages', [tuple(map(buffers, fetch[name]))], '<= 1.2')
+            self.results.add(label + ', restart', 'ms', first_calls[name], '<= 1.2')
+            self.results.add(label + ', restart buf.', 'pages', first_buffers[name], '<= 1.2')
+        for name in long:
+            sql(*["SELECT drop_topic('%s')" % (name + suffix) for suffix in ('_short', '_long')])
+        sql("SELECT drop_topic('seek_other')")
+
+
+def buffers(statement):
+    """Pages that a statement touches in a new backend."""
+    plan = json.loads(run('psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c',
+                          'EXPLAIN (ANALYZE, BUFFERS, FORMAT json) ' + statement))[0]['Plan']
+    return plan['Shared Hit Blocks'] + plan['Shared Read Blocks']
+
+
+PARTS = ('batch1000', 'batch100', 'single', 'deferred', 'read', 'seek')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--json', metavar='FILE', help='write a line for each result there')
+    parser.add_argument('--events', metavar='FILE', required=True)
+    parser.add_argument('parts', nargs='*', metavar='PART', help=', '.join(PARTS))
+    args = parser.parse_args()
+    for part in args.parts:
+        if part not in PARTS:
+            parser.error('no such part: %s; there are %s' % (part, ', '.join(PARTS)))
+
+    start = time.monotonic()
+    fill_wal()
+    results = Results(args.json)
+    bench = Bench(args.events, results)
+    for part in args.parts or PARTS:
+        getattr(bench, part)()
+    print('%d of the targets missed; %d s' % (results.missed, time.monotonic() - start))
+
+
+if __name__ == '__main__':
+    main()

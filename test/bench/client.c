@@ -1,0 +1,439 @@
+/*
+ * client.c
+ *		A client without overhead: what it measures is the server.
+ *
+ * usage: client produce copy|insert|qtopic TARGET EVENTS BATCH COUNT FIRST
+ *		  client read plain|qtopic TARGET PAGE COUNT
+ *		  client time same|fresh TIMES SQL...
+ *
+ * produce sends COUNT records in transactions of BATCH records, each in one
+ * statement: a binary COPY, an INSERT of unnested arrays, or produce_batch.
+ * Record number n, from FIRST on, is event n of the file EVENTS (see events.py)
+ * with "event_id": n in its value; when the events are used up they come again,
+ * a week later each time.  read fetches COUNT records in pages, in binary.
+ * time runs the statements in turn, TIMES times, on one connection or each on
+ * a new one, which has run nothing before.
+ *
+ * The server is that of PGHOST etc.  Prints the seconds it took; time prints a
+ * line for each statement.
+ */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <libpq-fe.h>
+
+#define BYTEAOID			17
+#define INT8OID				20
+#define BYTEAARRAYOID		1001
+#define TIMESTAMPTZOID		1184
+#define TIMESTAMPTZARRAYOID 1185
+
+#define WEEK				INT64_C(604800000000)
+#define REPEATS_MAX			300
+
+typedef struct Event
+{
+	int64_t		time;			/* as PostgreSQL sends it */
+	int			key_len;
+	int			value_len;
+	const char *key;
+	const char *value;			/* a JSON object, not empty */
+} Event;
+
+typedef struct Buffer
+{
+	char	   *data;
+	size_t		len;
+	size_t		capacity;
+} Buffer;
+
+static Event *events;
+static int	event_count;
+
+static void
+fail(const char *format,...)
+{
+	va_list		args;
+
+	va_start(args, format);
+	fputs("client: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+	exit(1);
+}
+
+static double
+now(void)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	return at.tv_sec + at.tv_nsec / 1e9;
+}
+
+/* ---- bytes ---- */
+
+static char *
+extend(Buffer *buffer, size_t len)
+{
+	char	   *to;
+
+	while (buffer->len + len > buffer->capacity)
+	{
+		buffer->capacity = buffer->capacity ? buffer->capacity * 2 : 65536;
+		buffer->data = realloc(buffer->data, buffer->capacity);
+		if (buffer->data == NULL)
+			fail("out of memory");
+	}
+	to = buffer->data + buffer->len;
+	buffer->len += len;
+	return to;
+}
+
+static void
+put_int16(Buffer *buffer, int value)
+{
+	uint16_t	n = htons((uint16_t) value);
+
+	memcpy(extend(buffer, sizeof(n)), &n, sizeof(n));
+}
+
+static void
+put_int32(Buffer *buffer, int32_t value)
+{
+	uint32_t	n = htonl((uint32_t) value);
+
+	memcpy(extend(buffer, sizeof(n)), &n, sizeof(n));
+}
+
+static void
+put_int64(Buffer *buffer, int64_t value)
+{
+	put_int32(buffer, (int32_t) (value >> 32));
+	put_int32(buffer, (int32_t) value);
+}
+
+static int32_t
+get_int32(const char *data)
+{
+	uint32_t	n;
+
+	memcpy(&n, data, sizeof(n));
+	return (int32_t) ntohl(n);
+}
+
+static int64_t
+get_int64(const char *data)
+{
+	return (int64_t) ((uint64_t) (uint32_t) get_int32(data) << 32 | (uint32_t) get_int32(data + 4));
+}
+
+/* ---- events ---- */
+
+/* The file holds for each event: time, length and bytes of key and of value. */
+static void
+load_events(const char *path)
+{
+	FILE	   *file = fopen(path, "rb");
+	char	   *data;
+	char	   *end;
+	long		size;
+	int			capacity = 0;
+
+	if (file == NULL || fseek(file, 0, SEEK_END) != 0)
+		fail("cannot read %s", path);
+	size = ftell(file);
+	rewind(file);
+	data = malloc(size + 1);
+	if (data == NULL || fread(data, 1, size, file) != (size_t) size)
+		fail("cannot read %s", path);
+	fclose(file);
+
+	end = data + size;
+	while (data < end)
+	{
+		Event	   *event;
+
+		if (event_count == capacity)
+		{
+			capacity = capacity ? capacity * 2 : 1024;
+			events = realloc(events, capacity * sizeof(Event));
+			if (events == NULL)
+				fail("out of memory");
+		}
+		event = &events[event_count++];
+		event->time = get_int64(data);
+		event->key_len = get_int32(data + 8);
+		event->key = data + 12;
+		data += 12 + event->key_len;
+		event->value_len = get_int32(data);
+		event->value = data + 4;
+		data += 4 + event->value_len;
+	}
+	if (event_count == 0)
+		fail("no events in %s", path);
+}
+
+static void
+put_time(Buffer *buffer, int64_t number)
+{
+	put_int32(buffer, 8);
+	put_int64(buffer, events[number % event_count].time + number / event_count % REPEATS_MAX * WEEK);
+}
+
+static void
+put_key(Buffer *buffer, int64_t number)
+{
+	const Event *event = &events[number % event_count];
+
+	put_int32(buffer, event->key_len);
+	memcpy(extend(buffer, event->key_len), event->key, event->key_len);
+}
+
+static void
+put_value(Buffer *buffer, int64_t number)
+{
+	const Event *event = &events[number % event_count];
+	char		id[40];
+	int			id_len = snprintf(id, sizeof(id), "{\"event_id\":%" PRId64 ",", number);
+
+	put_int32(buffer, id_len + event->value_len - 1);
+	memcpy(extend(buffer, id_len), id, id_len);
+	memcpy(extend(buffer, event->value_len - 1), event->value + 1, event->value_len - 1);
+}
+
+static void
+put_array(Buffer *buffer, int type, void (*put) (Buffer *, int64_t), int64_t first, int count)
+{
+	buffer->len = 0;
+	put_int32(buffer, 1);		/* dimensions */
+	put_int32(buffer, 0);		/* no nulls */
+	put_int32(buffer, type);
+	put_int32(buffer, count);
+	put_int32(buffer, 1);
+	for (int i = 0; i < count; i++)
+		put(buffer, first + i);
+}
+
+/* ---- the server ---- */
+
+static PGconn *
+connect_server(void)
+{
+	PGconn	   *conn = PQconnectdb("");
+
+	if (PQstatus(conn) != CONNECTION_OK)
+		fail("%s", PQerrorMessage(conn));
+	return conn;
+}
+
+static PGresult *
+expect(PGconn *conn, PGresult *result, ExecStatusType status)
+{
+	if (PQresultStatus(result) != status)
+		fail("%s", PQerrorMessage(conn));
+	return result;
+}
+
+static void
+prepare(PGconn *conn, int param_count, const Oid *types, const char *format,...)
+{
+	char		sql[1000];
+	va_list		args;
+
+	va_start(args, format);
+	vsnprintf(sql, sizeof(sql), format, args);
+	va_end(args);
+	PQclear(expect(conn, PQprepare(conn, "", sql, param_count, types), PGRES_COMMAND_OK));
+}
+
+/* ---- produce ---- */
+
+static void
+copy_batch(PGconn *conn, const char *target, int64_t first, int count)
+{
+	static Buffer buffer;
+	char		sql[1000];
+
+	buffer.len = 0;
+	memcpy(extend(&buffer, 11), "PGCOPY\n\377\r\n\0", 11);
+	put_int32(&buffer, 0);
+	put_int32(&buffer, 0);
+	for (int i = 0; i < count; i++)
+	{
+		put_int16(&buffer, 3);
+		put_time(&buffer, first + i);
+		put_key(&buffer, first + i);
+		put_value(&buffer, first + i);
+	}
+	put_int16(&buffer, -1);
+
+	snprintf(sql, sizeof(sql), "COPY %s (ts, key, value) FROM STDIN (FORMAT binary)", target);
+	PQclear(expect(conn, PQexec(conn, sql), PGRES_COPY_IN));
+	if (PQputCopyData(conn, buffer.data, (int) buffer.len) != 1 ||
+		PQputCopyEnd(conn, NULL) != 1)
+		fail("%s", PQerrorMessage(conn));
+	PQclear(expect(conn, PQgetResult(conn), PGRES_COMMAND_OK));
+	PQclear(PQgetResult(conn));
+}
+
+static void
+send_arrays(PGconn *conn, int64_t first, int count, ExecStatusType status)
+{
+	static Buffer arrays[3];
+	const char *values[3];
+	int			lengths[3];
+	const int	formats[3] = {1, 1, 1};
+
+	put_array(&arrays[0], TIMESTAMPTZOID, put_time, first, count);
+	put_array(&arrays[1], BYTEAOID, put_key, first, count);
+	put_array(&arrays[2], BYTEAOID, put_value, first, count);
+	for (int i = 0; i < 3; i++)
+	{
+		values[i] = arrays[i].data;
+		lengths[i] = (int) arrays[i].len;
+	}
+	PQclear(expect(conn, PQexecPrepared(conn, "", 3, values, lengths, formats, 1), status));
+}
+
+static void
+produce(const char *side, const char *target, int batch, int64_t count, int64_t first)
+{
+	static const Oid types[3] = {TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID};
+	bool		copy = strcmp(side, "copy") == 0;
+	bool		qtopic = strcmp(side, "qtopic") == 0;
+	PGconn	   *conn = connect_server();
+	double		start;
+
+	if (qtopic)
+		prepare(conn, 3, types,
+				"SELECT * FROM produce_batch_bytea('%s', $2, $3, record_times => $1)", target);
+	else if (!copy)
+		prepare(conn, 3, types,
+				"INSERT INTO %s (ts, key, value) SELECT * FROM unnest($1, $2, $3)", target);
+
+	start = now();
+	for (int64_t number = first; number < first + count; number += batch)
+	{
+		if (copy)
+			copy_batch(conn, target, number, batch);
+		else
+			send_arrays(conn, number, batch, qtopic ? PGRES_TUPLES_OK : PGRES_COMMAND_OK);
+	}
+	printf("%.6f\n", now() - start);
+	PQfinish(conn);
+}
+
+/* ---- read ---- */
+
+/* The first column of either side is the number of the record. */
+static void
+read_pages(const char *side, const char *target, int page, int64_t count)
+{
+	static const Oid types[1] = {INT8OID};
+	static const int formats[1] = {1};
+	static const int lengths[1] = {8};
+	bool		qtopic = strcmp(side, "qtopic") == 0;
+	PGconn	   *conn = connect_server();
+	int64_t		position = 0;
+	int64_t		done = 0;
+	int64_t		bytes = 0;
+	double		start;
+
+	if (qtopic)
+		prepare(conn, 1, types,
+				"SELECT _offset, _timestamp, key, value FROM fetch_records_bytea('%s', 0, $1, %d)",
+				target, page);
+	else
+		prepare(conn, 1, types,
+				"SELECT id, ts, key, value FROM %s WHERE id > $1 ORDER BY id LIMIT %d",
+				target, page);
+
+	start = now();
+	while (done < count)
+	{
+		char		number[8];
+		const char *values[1] = {number};
+		PGresult   *result;
+		int			rows;
+
+		for (int i = 0; i < 8; i++)
+			number[i] = (char) (position >> (56 - 8 * i));
+		result = expect(conn, PQexecPrepared(conn, "", 1, values, lengths, formats, 1),
+						PGRES_TUPLES_OK);
+		rows = PQntuples(result);
+		if (rows == 0)
+			fail("%s has only %" PRId64 " records", target, done);
+		for (int i = 0; i < rows; i++)
+			bytes += PQgetlength(result, i, 3);
+		position = get_int64(PQgetvalue(result, rows - 1, 0)) + (qtopic ? 1 : 0);
+		done += rows;
+		PQclear(result);
+	}
+	printf("%.6f\n", now() - start);
+	if (bytes == 0)
+		fail("the values are empty");
+	PQfinish(conn);
+}
+
+/* ---- time ---- */
+
+static void
+time_statements(bool fresh, int times, char **sql, int count)
+{
+	PGconn	   *conn = fresh ? NULL : connect_server();
+	double	   *seconds = calloc((size_t) times * count, sizeof(double));
+
+	for (int i = 0; i < times * count; i++)
+	{
+		PGresult   *result;
+		double		start;
+
+		if (fresh)
+			conn = connect_server();
+		start = now();
+		result = PQexec(conn, sql[i % count]);
+		seconds[i] = now() - start;
+		if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
+			fail("%s", PQerrorMessage(conn));
+		PQclear(result);
+		if (fresh)
+			PQfinish(conn);
+	}
+	for (int statement = 0; statement < count; statement++)
+	{
+		for (int i = 0; i < times; i++)
+			printf("%s%.6f", i ? " " : "", seconds[i * count + statement]);
+		printf("\n");
+	}
+	free(seconds);
+	if (!fresh)
+		PQfinish(conn);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *verb = argc > 1 ? argv[1] : "";
+
+	if (strcmp(verb, "produce") == 0 && argc == 8)
+	{
+		load_events(argv[4]);
+		produce(argv[2], argv[3], atoi(argv[5]), atoll(argv[6]), atoll(argv[7]));
+	}
+	else if (strcmp(verb, "read") == 0 && argc == 6)
+		read_pages(argv[2], argv[3], atoi(argv[4]), atoll(argv[5]));
+	else if (strcmp(verb, "time") == 0 && argc > 4)
+		time_statements(strcmp(argv[2], "fresh") == 0, atoi(argv[3]), argv + 4, argc - 4);
+	else
+		fail("usage: see the beginning of client.c");
+	return 0;
+}

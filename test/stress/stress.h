@@ -1,0 +1,108 @@
+/*
+ * stress.h
+ *		What the parts of the stress driver share.
+ *
+ * The driver is a libpq program.  Each worker is a thread with a connection and
+ * a log of its own; it writes down what it asked for and what it was told, and
+ * judges nothing: that is done afterwards, by checker.py, which also describes
+ * the lines of the logs.
+ */
+#ifndef STRESS_H
+#define STRESS_H
+
+#include <libpq-fe.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_PARTITIONS	16
+
+typedef struct Topic
+{
+	const char *name;
+	int			partitions;
+} Topic;
+
+extern const Topic topics[];
+extern const int topic_count;
+
+typedef struct Worker
+{
+	char		name[32];
+	int			id;
+	const char *conninfo;
+	PGconn	   *conn;
+	FILE	   *log;
+	uint64_t	random_state;
+	pthread_t	thread;
+	char	   *text;			/* room for a value */
+	size_t		text_size;
+} Worker;
+
+/* Set by main for all. */
+extern volatile bool stopping;	/* producers end their transaction and stop */
+extern volatile bool settled;	/* no transaction is open or prepared any more */
+extern volatile bool standby_settled;	/* and the standby has replayed them */
+extern volatile bool async_only;	/* a crash is near: nothing may flush WAL */
+
+/* ---- main.c ---- */
+
+extern double now(void);
+extern void fatal(const char *format,...);
+extern void connect_worker(Worker *worker);
+extern bool connection_lost(Worker *worker);
+
+/* Log and return an error; true if it was foreseen. */
+extern bool note_error(Worker *worker, const PGresult *result);
+
+/* Without a result: NULL if it failed, which was noted. */
+extern PGresult *query(Worker *worker, const char *sql, int nparams,
+					   const char *const *params);
+
+extern uint32_t random_below(Worker *worker, uint32_t bound);
+extern bool chance(Worker *worker, double percent);
+extern void random_pause(Worker *worker);
+
+/*
+ * The value of a record says who produced it, and everything else in it
+ * follows from that: "producer.number.length.key|padding".
+ */
+extern const char *make_value(Worker *worker, int producer, long number,
+							  size_t padding, const char *key);
+
+/* Is the value as it was made?  Says which it is. */
+extern bool parse_value(Worker *worker, const char *value, const char *key,
+						int *producer, long *number);
+
+/* ---- producer.c ---- */
+
+extern void *producer_main(void *arg);
+extern void *decider_main(void *arg);
+extern bool decider_is_idle(void);
+
+/* ---- reader.c ---- */
+
+typedef struct Reader
+{
+	Worker		worker;
+	bool		standby;
+	int			topic;
+	int			partition;		/* follower: the one partition */
+	double		starts;			/* when it begins */
+} Reader;
+
+extern void *follower_main(void *arg);
+extern void *tail_main(void *arg);
+extern void *seeker_main(void *arg);
+extern void *snapshot_main(void *arg);
+extern void *relation_main(void *arg);
+extern void *naive_main(void *arg);
+extern void *maintenance_main(void *arg);
+extern void read_all(Worker *worker);
+
+#endif							/* STRESS_H */
