@@ -30,7 +30,7 @@ COMMENT ON FUNCTION partition_offsets(text) IS
 
 CREATE FUNCTION qtopic_internal.partition_states(topic text)
 	RETURNS TABLE (partition integer, log_start_offset bigint, last_stable_offset bigint, next_offset bigint,
-				   segments integer, blocked_by xid)
+				   segments integer, blocked_by xid, blocked_by_pid integer, blocked_since timestamptz)
 	LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'qtopic_partition_states';
 COMMENT ON FUNCTION qtopic_internal.partition_states(text) IS

@@ -26,12 +26,11 @@ SELECT t.topic,
 	   s.last_stable_offset,
 	   s.next_offset,
 	   s.segments,
-	   a.pid AS blocked_by_pid,
+	   s.blocked_by_pid,
 	   p.gid AS blocked_by_gid,
-	   pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) coalesce(a.xact_start, p.prepared) AS blocked_for
+	   pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) coalesce(s.blocked_since, p.prepared) AS blocked_for
   FROM qtopic_topics t
  CROSS JOIN LATERAL qtopic_internal.partition_states(t.topic) s
-  LEFT JOIN pg_catalog.pg_stat_activity a ON a.backend_xid OPERATOR(pg_catalog.=) s.blocked_by
   LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction OPERATOR(pg_catalog.=) s.blocked_by;
 COMMENT ON VIEW qtopic_partitions IS
 	'Offsets of the partitions that the current user may read.  blocked_by_pid or blocked_by_gid is the open or prepared transaction at which readers stop now, blocked_for how long it has been open.';

@@ -10,8 +10,10 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 #include "fetch.h"
 #include "qtopic.h"
@@ -24,6 +26,7 @@ PG_FUNCTION_INFO_V1(qtopic_drop_topic);
 PG_FUNCTION_INFO_V1(qtopic_partition_offsets);
 PG_FUNCTION_INFO_V1(qtopic_partition_states);
 
+static TimestampTz transaction_start(int pid);
 static char *topic_argument(FunctionCallInfo fcinfo);
 
 /* create_topic(topic text, partitions int, config jsonb) */
@@ -117,8 +120,9 @@ qtopic_partition_states(PG_FUNCTION_ARGS)
 	{
 		QtPartitionState state;
 		QtPartition *partition;
-		Datum		values[6];
-		bool		nulls[6] = {false};
+		TimestampTz since;
+		Datum		values[8];
+		bool		nulls[8] = {false};
 
 		CHECK_FOR_INTERRUPTS();
 		qt_topic_refresh(topic);
@@ -131,9 +135,32 @@ qtopic_partition_states(PG_FUNCTION_ARGS)
 		values[4] = Int32GetDatum(partition->segment_count);
 		values[5] = TransactionIdGetDatum(state.blocked_by);
 		nulls[5] = !TransactionIdIsValid(state.blocked_by);
+		values[6] = Int32GetDatum(state.blocked_by_pid);
+		nulls[6] = state.blocked_by_pid == 0;
+		since = transaction_start(state.blocked_by_pid);
+		values[7] = TimestampTzGetDatum(since);
+		nulls[7] = since == 0;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/*
+ * When the transaction of a backend began, or 0.  Not asked through
+ * pg_stat_activity, which hides it from most: whoever may read a topic may
+ * know who holds it up.
+ */
+static TimestampTz
+transaction_start(int pid)
+{
+	for (int i = 1; pid != 0 && i <= pgstat_fetch_stat_numbackends(); i++)
+	{
+		LocalPgBackendStatus *status = pgstat_fetch_stat_local_beentry(i);
+
+		if (status != NULL && status->backendStatus.st_procpid == pid)
+			return status->backendStatus.st_xact_start_timestamp;
+	}
+	return 0;
 }
 
 static char *

@@ -22,13 +22,13 @@ typedef struct QtPackedBatch
 
 typedef struct QtPacker
 {
-	MemoryContext context;		/* current at qt_packer_init; all below is of it */
+	MemoryContext context;		/* of everything below */
 	QtCodec		codec;
 	int			level;
 	bool		log_append_time;
 	Size		page_limit;		/* bytes of a batch that fit one heap page */
 	Size		max_batch_bytes;	/* max.message.bytes of the topic */
-	double		ratio;			/* compressed / raw that the next batch may have */
+	double		ratio;			/* compressed / raw that is expected */
 	QtBatchBuilder builder;
 	Size		measured_raw;	/* so many bytes of it, if not 0, are known to */
 	Size		measured_size;	/* compress to so many */
@@ -40,8 +40,9 @@ typedef struct QtPacker
 } QtPacker;
 
 /*
- * level is the library's, 0 its default.  The caller may set packer->ratio
- * after this, to what an earlier packer of the same topic has learnt.
+ * The packer allocates in the context current now.  level is the library's, 0
+ * its default.  The caller may set packer->ratio after this, to what an earlier
+ * packer of the same topic has learnt.
  */
 extern void qt_packer_init(QtPacker *packer, QtCodec codec, int level,
 						   bool log_append_time, Size page_limit,

@@ -97,6 +97,7 @@ qt_partition_state(QtTopic *topic, int number, QtPartitionState *state)
 	state->log_start_offset = scan.log_start_offset;
 	state->last_stable_offset = qt_scan_stable_offset(&scan);
 	state->blocked_by = InvalidTransactionId;
+	state->blocked_by_pid = 0;
 	xid = scan.leaf.stop_xid;
 	if (scan.end == QT_SCAN_STOPPED && TransactionIdIsNormal(xid) &&
 		TransactionIdIsInProgress(xid))
@@ -105,6 +106,7 @@ qt_partition_state(QtTopic *topic, int number, QtPartitionState *state)
 			state->blocked_by = GetTopTransactionId();
 		else
 			state->blocked_by = SubTransGetTopmostTransaction(xid);
+		state->blocked_by_pid = BackendXidGetPid(state->blocked_by);
 	}
 	qt_scan_end(&scan);
 	qt_read_view_close(&view);

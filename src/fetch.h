@@ -40,6 +40,7 @@ typedef struct QtPartitionState
 	int64		last_stable_offset;
 	int64		next_offset;
 	TransactionId blocked_by;	/* top-level xid, or invalid */
+	int			blocked_by_pid; /* 0: prepared, or not known any more */
 } QtPartitionState;
 
 extern void qt_partition_state(QtTopic *topic, int partition, QtPartitionState *state);

@@ -72,7 +72,7 @@ typedef struct QtBatchSource
 {
 	const char *topic;
 	int			partition;
-	int64		last_offset;	/* of the batch, which is compared; -1: not known */
+	int64		last_offset;	/* the batch must have it; -1: any */
 } QtBatchSource;
 
 /*

@@ -122,7 +122,7 @@ encode_element(const JsonbValue *element, StringInfo dst)
 static void
 append_value(StringInfo dst, const JsonbValue *value)
 {
-	const char *text;
+	const char *literal;
 
 	switch (value->type)
 	{
@@ -133,13 +133,13 @@ append_value(StringInfo dst, const JsonbValue *value)
 			append_text(dst, value->val.string.val, value->val.string.len);
 			break;
 		case jbvNumeric:
-			text = DatumGetCString(DirectFunctionCall1(numeric_out,
-													   NumericGetDatum(value->val.numeric)));
-			append_bytes(dst, text, strlen(text));
+			literal = DatumGetCString(DirectFunctionCall1(numeric_out,
+														  NumericGetDatum(value->val.numeric)));
+			append_bytes(dst, literal, strlen(literal));
 			break;
 		case jbvBool:
-			text = value->val.boolean ? "true" : "false";
-			append_bytes(dst, text, strlen(text));
+			literal = value->val.boolean ? "true" : "false";
+			append_bytes(dst, literal, strlen(literal));
 			break;
 		default:
 			reject_headers("A value is an object or an array.");
@@ -297,7 +297,7 @@ static void
 name_from_utf8(const QtHeader *header, const QtRecord *record,
 			   const QtBatchSource *source, JsonbValue *name)
 {
-	char	   *text;
+	char	   *converted;
 
 	if (pg_encoding_verifymbstr(PG_UTF8, header->name,
 								header->name_len) != header->name_len)
@@ -311,9 +311,9 @@ name_from_utf8(const QtHeader *header, const QtRecord *record,
 				 errdetail("The record has offset %lld.",
 						   (long long) record->offset)));
 
-	text = pg_any_to_server(header->name, header->name_len, PG_UTF8);
-	set_string(name, text,
-			   text == header->name ? header->name_len : strlen(text));
+	converted = pg_any_to_server(header->name, header->name_len, PG_UTF8);
+	set_string(name, converted,
+			   converted == header->name ? header->name_len : strlen(converted));
 }
 
 /*
@@ -325,7 +325,7 @@ value_from_utf8(const QtHeader *header, JsonbValue *value)
 {
 	int			encoding = GetDatabaseEncoding();
 	int			len = header->value_len;
-	unsigned char *text;
+	unsigned char *converted;
 	Oid			conversion;
 
 	if (len < 0)
@@ -344,14 +344,14 @@ value_from_utf8(const QtHeader *header, JsonbValue *value)
 	conversion = FindDefaultConversionProc(PG_UTF8, encoding);
 	if (!OidIsValid(conversion))
 		return false;
-	text = MemoryContextAllocHuge(CurrentMemoryContext,
-								  (Size) len * MAX_CONVERSION_GROWTH + 1);
+	converted = MemoryContextAllocHuge(CurrentMemoryContext,
+									   (Size) len * MAX_CONVERSION_GROWTH + 1);
 	if (pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding,
 									  (unsigned char *) header->value, len,
-									  text, len * MAX_CONVERSION_GROWTH + 1,
+									  converted, len * MAX_CONVERSION_GROWTH + 1,
 									  true) != len)
 		return false;
-	set_string(value, (char *) text, strlen((char *) text));
+	set_string(value, (char *) converted, strlen((char *) converted));
 	return true;
 }
 

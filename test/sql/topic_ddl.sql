@@ -108,7 +108,7 @@ SELECT partitions, config FROM qtopic_topics WHERE topic = 'topic_ddl';
 
 -- NULL, and topics that do not exist
 SELECT create_topic(NULL);
-SELECT create_topic('topic_ddl_null', 1);
+SELECT create_topic('topic_ddl_null', 1, NULL);
 SELECT config FROM qtopic_topics WHERE topic = 'topic_ddl_null';
 SELECT alter_topic(NULL);
 SELECT alter_topic('topic_ddl', NULL, NULL);

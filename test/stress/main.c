@@ -120,6 +120,7 @@ main(int argc, char **argv)
 		pthread_join(producer[i].thread, NULL);
 	pthread_join(decider.thread, NULL);
 	pthread_join(maintenance.thread, NULL);
+	connect_worker(&self);
 	settled = true;
 	if (standby)
 	{
@@ -355,10 +356,9 @@ wait_for_standby(Worker *worker, const char *conninfo)
 	PGresult   *result;
 	char		lsn[64];
 
-	/* the last record that matters must be on its way */
-	result = query(worker, "SELECT pg_current_wal_insert_lsn() FROM pg_switch_wal()", 0, NULL);
+	result = query(worker, "SELECT pg_logical_emit_message(true, 'stress', 'end')", 0, NULL);
 	if (result == NULL)
-		fatal("cannot switch WAL");
+		fatal("cannot write WAL");
 	snprintf(lsn, sizeof(lsn), "%s", PQgetvalue(result, 0, 0));
 	PQclear(result);
 
