@@ -46,7 +46,6 @@ SQL_FRAGMENTS = \
 	sql/30_fdw.sql \
 	sql/40_topic.sql \
 	sql/45_record_batch.sql \
-	sql/45_record_batch.sql \
 	sql/50_produce.sql \
 	sql/60_fetch.sql \
 	sql/70_views.sql \

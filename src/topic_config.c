@@ -38,6 +38,9 @@
 /* The value of an option that Kafka has and qtopic does not have yet. */
 #define OPTION_UNSUPPORTED	(-1)
 
+/* Kafka's default level of lz4, by which it means the fast compressor. */
+#define KAFKA_LZ4_FAST	9
+
 typedef enum KeyKind
 {
 	KEY_INT,					/* integer, int field */
@@ -329,7 +332,8 @@ parse_config(Jsonb *stored, ParsedConfig *parsed)
 	config->cleanup_delete = (parsed->cleanup_policies & CLEANUP_DELETE) != 0;
 	config->log_append_time = (parsed->timestamp_type == TIMESTAMP_LOG_APPEND);
 	if (config->codec == QT_CODEC_LZ4)
-		config->codec_level = parsed->lz4_level;
+		config->codec_level = parsed->lz4_level == KAFKA_LZ4_FAST ?
+			QT_CODEC_LEVEL_DEFAULT : parsed->lz4_level;
 	else if (config->codec == QT_CODEC_ZSTD)
 		config->codec_level = parsed->zstd_level;
 

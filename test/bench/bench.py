@@ -96,10 +96,10 @@ def shown(figure, unit):
     return '%s %s' % (format(figure, ',.0f' if figure >= 100 else '.3g'), unit)
 
 
-def rounds(*sides):
+def rounds(*sides, count=ROUNDS):
     """Call the sides in turn, in the other order every other round; a tuple of results per round."""
     results = []
-    for number in range(ROUNDS):
+    for number in range(count):
         order = list(range(len(sides)))
         if number % 2:
             order.reverse()
@@ -109,6 +109,31 @@ def rounds(*sides):
             figures[side] = sides[side]()
         results.append(tuple(figures))
     return results
+
+
+class CpuTime:
+    """Seconds of processor time of the backends that begin and end while this is entered."""
+
+    def __enter__(self):
+        with open(os.path.join(os.environ['PGDATA'], 'postmaster.pid')) as file:
+            self.postmaster = int(file.readline())
+        self.children, self.ticks = self.look()
+        return self
+
+    def __exit__(self, *exception):
+        deadline = time.monotonic() + 5
+        children, ticks = self.look()
+        while not children <= self.children and time.monotonic() < deadline:
+            time.sleep(0.01)
+            children, ticks = self.look()
+        self.seconds = max(ticks - self.ticks, 1) / os.sysconf('SC_CLK_TCK')
+
+    def look(self):
+        with open('/proc/%d/task/%d/children' % (self.postmaster, self.postmaster)) as file:
+            children = set(file.read().split())
+        with open('/proc/%d/stat' % self.postmaster) as file:
+            fields = file.read().rpartition(') ')[2].split()
+        return children, int(fields[13]) + int(fields[14])
 
 
 def rates(count, pairs):
@@ -128,13 +153,6 @@ def storage_size(topic):
           FROM qtopic_internal.topics t,
                pg_partition_tree(('qtopic_internal.topic_' || t.topic_id)::regclass) p
          WHERE t.name = '%s' AND p.isleaf""" % topic))
-
-
-def with_wal(action):
-    """What the action returns, and how many bytes of WAL were written meanwhile."""
-    before = sql('SELECT pg_current_wal_insert_lsn()')
-    figure = action()
-    return figure, int(sql("SELECT pg_current_wal_insert_lsn() - '%s'::pg_lsn" % before))
 
 
 def fill_wal():
@@ -181,15 +199,19 @@ class Bench:
 
         def side(side, target):
             def action():
-                seconds, wal = with_wal(lambda: produce(side, target, self.events, batch, count, first[side]))
+                before = sql('SELECT pg_current_wal_insert_lsn()')
+                with CpuTime() as cpu:
+                    seconds = produce(side, target, self.events, batch, count, first[side])
+                wal = int(sql("SELECT pg_current_wal_insert_lsn() - '%s'::pg_lsn" % before))
                 first[side] += count
-                return seconds, wal
+                return seconds, wal, cpu.seconds
             return action
 
         for warm_up in (side('qtopic', topic), side(plain_side, table)):
             warm_up()
         done = rounds(side('qtopic', topic), side(plain_side, table))
         self.results.add(name + ' records', '/s', rates(count, [(o[0], t[0]) for o, t in done]), targets[0])
+        self.results.add(name + ' CPU', 'us/rec', [(1e6 * o[2] / count, 1e6 * t[2] / count) for o, t in done])
         self.results.add(name + ' WAL', 'B/rec', [(o[1] / count, t[1] / count) for o, t in done], targets[1])
         self.results.add(name + ' size', 'B/rec', [(
             storage_size(topic) / first['qtopic'],
@@ -227,13 +249,20 @@ class Bench:
         for clients in (1, 4, 16):
             def side(side):
                 def action():
-                    out = run('pgbench', '-n', '-M', 'prepared', '-c', clients, '-j', min(clients, 2),
-                              '-T', full(4, 2), '--random-seed=42', *variables, *scripts[side])
+                    with CpuTime() as cpu:
+                        out = run('pgbench', '-n', '-M', 'prepared', '-c', clients, '-j', min(clients, 2),
+                                  '-T', 1, '--random-seed=42', *variables, *scripts[side])
                     if not re.search(r'number of failed transactions: 0 ', out):
                         sys.exit('bench: pgbench failed\n' + out)
-                    return float(re.search(r'^tps = ([0-9.]+)', out, re.M).group(1))
+                    tps = float(re.search(r'^tps = ([0-9.]+)', out, re.M).group(1))
+                    done = int(re.search(r'actually processed: ([0-9]+)', out).group(1))
+                    return tps, cpu.seconds / done
                 return action
-            self.results.add('single clients=%d' % clients, '/s', rounds(side('qtopic'), side('plain')), '>= 0.9')
+            # throughput depends on what else the disk does: many short rounds
+            done = rounds(side('qtopic'), side('plain'), count=3 * ROUNDS)
+            self.results.add('single clients=%d' % clients, '/s', [(o[0], t[0]) for o, t in done], '>= 0.9')
+            self.results.add('single clients=%d CPU' % clients, 'us/rec',
+                             [(1e6 * o[1], 1e6 * t[1]) for o, t in done])
         sql("SELECT drop_topic('single')", 'DROP TABLE plain_single')
 
     def deferred(self):

@@ -202,7 +202,8 @@ FROM frames f, kafka k, qtopic_internal.record_batch_decode(pg_temp.with_records
 WHERE k.name = 'many_none' GROUP BY f.name, batch ORDER BY f.name;
 
 -- Damaged frames: cut off, with something behind them, with a wrong content
--- size, of another format, and a bomb of 320 MB.
+-- size, of another format, and bombs of 320 and 272 MB (the second with a block
+-- of 4 MB, which alone is valid, but has no records).
 
 CREATE FUNCTION pg_temp.try_records(codec int, records bytea) RETURNS bigint
 LANGUAGE sql AS $$
@@ -223,6 +224,14 @@ SELECT pg_temp.try_records(3, overlay(records PLACING '\xffffffffffffff7f' FROM 
 SELECT pg_temp.try_records(4, records) FROM frames WHERE name = 'lz4_plain';
 SELECT pg_temp.try_records(5, records) FROM frames WHERE name = 'lz4_plain';
 SELECT pg_temp.try_records(4, '\x28b52ffd0038' || decode(repeat('02001000', 2559) || '03001000', 'hex'));
+CREATE FUNCTION pg_temp.lz4_zeros(blocks int) RETURNS bytea
+LANGUAGE sql AS $$
+	SELECT decode('04224d18607073' ||
+		repeat('4b400000' || '1f000100' || repeat('ff', 16448) || '27' || '500000000000', blocks) ||
+		'00000000', 'hex')
+$$;
+SELECT pg_temp.try_records(3, pg_temp.lz4_zeros(1));
+SELECT pg_temp.try_records(3, pg_temp.lz4_zeros(65));
 
 -- Records that do not fit their batch; each replaces the one of 'one', whose
 -- bytes are: length 8, attributes, time, offset, key of 1, value of 1, headers.
@@ -242,7 +251,7 @@ SELECT pg_temp.try_record('10 00 00 00 02 6b 02 76 00 00');
 SELECT pg_temp.try_record('12 00 00 00 02 6b 02 76 00 00');
 SELECT pg_temp.try_record('11 00 00 00 02 6b 02 76 00');
 SELECT pg_temp.try_record('ff ff ff ff ff ff 00 00 00');
-SELECT pg_temp.try_record('90 80 80 80 10 00 00 00 02');
+SELECT pg_temp.try_record('90 80 80 80 20 00 00 00 02 6b 02 76 00') AS varint_of_34_bits;
 SELECT pg_temp.try_record('00 00 00 00 02 6b 02 76 00');
 SELECT pg_temp.try_record('10 00 ff ff ff ff ff ff ff');
 SELECT pg_temp.try_record('10 00 00 02 02 6b 02 76 00');

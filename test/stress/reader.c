@@ -1,0 +1,486 @@
+/*
+ * reader.c
+ *		Everything that reads, and the maintenance that runs beside.
+ *
+ * A position is the offset of the last record read plus one, nothing else, and
+ * is kept through crashes.
+ */
+#include "stress.h"
+
+typedef struct Fetched
+{
+	int			count;			/* -1: it failed */
+	long		last;			/* offset of the last record */
+} Fetched;
+
+/* Write "offset:producer.number" for each row of offset, key, value. */
+static Fetched
+log_records(Worker *worker, const PGresult *result)
+{
+	Fetched		fetched = {PQntuples(result), -1};
+
+	for (int i = 0; i < fetched.count; i++)
+	{
+		int			producer;
+		long		number;
+		const char *offset = PQgetvalue(result, i, 0);
+
+		if (parse_value(worker, PQgetvalue(result, i, 2),
+						PQgetisnull(result, i, 1) ? NULL : PQgetvalue(result, i, 1),
+						&producer, &number))
+			fprintf(worker->log, " %s:%d.%ld", offset, producer, number);
+		else
+			fprintf(worker->log, " %s:corrupt", offset);
+		fetched.last = atol(offset);
+	}
+	fprintf(worker->log, "\n");
+	return fetched;
+}
+
+/* fetch_records(); what it returned is logged as "fetch kind ... tag". */
+static Fetched
+fetch(Worker *worker, const char *kind, const char *tag, int topic, int partition,
+	  long from, int max_records, int max_wait_ms)
+{
+	char		p[16];
+	char		f[24];
+	char		m[16];
+	char		w[24];
+	const char *params[] = {topics[topic].name, p, f, m, w};
+	PGresult   *result;
+	Fetched		fetched = {-1, -1};
+
+	sprintf(p, "%d", partition);
+	sprintf(f, "%ld", from);
+	sprintf(m, "%d", max_records);
+	sprintf(w, "%d ms", max_wait_ms);
+	result = query(worker, "SELECT _offset, key, value FROM fetch_records($1, $2, $3, $4, $5)",
+				   5, params);
+	if (result == NULL)
+		return fetched;
+	if (PQntuples(result) > 0 || strcmp(tag, "-") != 0)
+	{
+		fprintf(worker->log, "fetch %s %s %d %ld %s", kind, topics[topic].name, partition, from, tag);
+		fetched = log_records(worker, result);
+	}
+	else
+		fetched.count = 0;
+	PQclear(result);
+	return fetched;
+}
+
+/* Last stable and next offset of each partition; false if that failed. */
+static bool
+offsets(Worker *worker, int topic, long *stable, long *next)
+{
+	const char *params[] = {topics[topic].name};
+	PGresult   *result;
+
+	result = query(worker,
+				   "SELECT o._partition, o.last_stable_offset, o.next_offset,"
+				   " extract(epoch FROM pg_postmaster_start_time())"
+				   " FROM partition_offsets($1) o ORDER BY 1", 1, params);
+	if (result == NULL)
+		return false;
+	if (PQntuples(result) != topics[topic].partitions)
+		fatal("topic %s has %d partitions", topics[topic].name, PQntuples(result));
+	for (int p = 0; p < PQntuples(result); p++)
+	{
+		stable[p] = atol(PQgetvalue(result, p, 1));
+		next[p] = atol(PQgetvalue(result, p, 2));
+		fprintf(worker->log, "stable %s %d %ld %ld %s\n", topics[topic].name, p,
+				stable[p], next[p], PQgetvalue(result, p, 3));
+	}
+	PQclear(result);
+	return true;
+}
+
+static void
+begin(Reader *reader)
+{
+	connect_worker(&reader->worker);
+}
+
+static void
+end(Reader *reader)
+{
+	PQfinish(reader->worker.conn);
+	fclose(reader->worker.log);
+}
+
+/* Is all that will ever be committed there to be read? */
+static bool
+all_settled(Reader *reader)
+{
+	return reader->standby ? standby_settled : settled;
+}
+
+static int
+random_limit(Worker *worker)
+{
+	return chance(worker, 20) ? 1 + random_below(worker, 5) : 1 + random_below(worker, 1000);
+}
+
+/* Follows one partition from its beginning to its end. */
+void *
+follower_main(void *arg)
+{
+	Reader	   *reader = arg;
+	Worker	   *worker = &reader->worker;
+	const char *topic = topics[reader->topic].name;
+	long		position = 0;
+
+	begin(reader);
+	fprintf(worker->log, "start %s %d 0\n", topic, reader->partition);
+	for (;;)
+	{
+		bool		last = all_settled(reader);
+		Fetched		fetched = fetch(worker, "follow", "-", reader->topic, reader->partition,
+									position, random_limit(worker), last ? 0 : 500);
+
+		if (fetched.count > 0)
+			position = fetched.last + 1;
+		else if (fetched.count == 0 && last)
+			break;
+		else if (connection_lost(worker))
+			connect_worker(worker);
+	}
+	fprintf(worker->log, "drained %s %d\n", topic, reader->partition);
+	end(reader);
+	return NULL;
+}
+
+/*
+ * Starts at the end of every partition, at some time, and follows them all.
+ * Below where it starts nothing may be left to come.
+ */
+void *
+tail_main(void *arg)
+{
+	Reader	   *reader = arg;
+	Worker	   *worker = &reader->worker;
+	long		position[8][MAX_PARTITIONS];
+	long		next[MAX_PARTITIONS];
+	bool		drained[8][MAX_PARTITIONS] = {{false}};
+	int			left = 0;
+
+	begin(reader);
+	while (now() < reader->starts)
+		usleep(10000);
+	for (int t = 0; t < topic_count; t++)
+	{
+		while (!offsets(worker, t, position[t], next))
+			if (connection_lost(worker))
+				connect_worker(worker);
+		for (int p = 0; p < topics[t].partitions; p++)
+		{
+			fprintf(worker->log, "start %s %d %ld\n", topics[t].name, p, position[t][p]);
+			left++;
+		}
+	}
+
+	while (left > 0)
+	{
+		bool		idle = true;
+
+		for (int t = 0; t < topic_count; t++)
+			for (int p = 0; p < topics[t].partitions; p++)
+			{
+				bool		last = all_settled(reader);
+				Fetched		fetched;
+
+				if (drained[t][p])
+					continue;
+				fetched = fetch(worker, "tail", "-", t, p, position[t][p],
+								random_limit(worker), 0);
+				if (fetched.count > 0)
+				{
+					position[t][p] = fetched.last + 1;
+					idle = false;
+				}
+				else if (fetched.count == 0 && last)
+				{
+					fprintf(worker->log, "drained %s %d\n", topics[t].name, p);
+					drained[t][p] = true;
+					left--;
+				}
+				else if (connection_lost(worker))
+					connect_worker(worker);
+			}
+		if (idle)
+			usleep(20000);
+	}
+	end(reader);
+	return NULL;
+}
+
+/* The rest of the last stretch before an offset must be there, too. */
+static void
+fetch_below(Worker *worker, int topic, int partition, long bound)
+{
+	long		from = bound - 1 - random_below(worker, 200);
+	char		tag[24];
+
+	sprintf(tag, "%ld", bound);
+	fetch(worker, "below", tag, topic, partition, from < 0 ? 0 : from, 1000, 0);
+}
+
+/*
+ * Reads from random positions, mostly near the end.  A read from lower down,
+ * made afterwards, must get as far as a seek did, and as the last stable offset.
+ */
+void *
+seeker_main(void *arg)
+{
+	Reader	   *reader = arg;
+	Worker	   *worker = &reader->worker;
+
+	begin(reader);
+	while (!all_settled(reader))
+	{
+		int			topic = random_below(worker, topic_count);
+		int			partition = random_below(worker, topics[topic].partitions);
+		long		stable[MAX_PARTITIONS];
+		long		next[MAX_PARTITIONS];
+		bool		ok = offsets(worker, topic, stable, next);
+
+		if (ok && chance(worker, 30))
+			fetch_below(worker, topic, partition, stable[partition]);
+		else if (ok)
+		{
+			long		end = reader->standby ? stable[partition] : next[partition];
+			long		position = chance(worker, 20) ? random_below(worker, end + 1) :
+				end - random_below(worker, 100);
+			Fetched		fetched = fetch(worker, "seek", "-", topic, partition,
+										position < 0 ? 0 : position, 500, 0);
+
+			if (fetched.count > 0)
+				fetch_below(worker, topic, partition, fetched.last + 1);
+		}
+		if (connection_lost(worker))
+			connect_worker(worker);
+		usleep(random_below(worker, 15000));
+	}
+	end(reader);
+	return NULL;
+}
+
+/* Reads the same twice with one snapshot, which may be old already. */
+void *
+snapshot_main(void *arg)
+{
+	Reader	   *reader = arg;
+	Worker	   *worker = &reader->worker;
+	long		pair = 0;
+
+	begin(reader);
+	while (!all_settled(reader))
+	{
+		int			topic = random_below(worker, topic_count);
+		int			partition = random_below(worker, topics[topic].partitions);
+		long		stable[MAX_PARTITIONS];
+		long		next[MAX_PARTITIONS];
+		long		position;
+		char		tag[24];
+
+		if (offsets(worker, topic, stable, next))
+		{
+			position = stable[partition] - random_below(worker, 60);
+			if (position < 0)
+				position = 0;
+			sprintf(tag, "%ld", pair++);
+			PQclear(query(worker, "BEGIN ISOLATION LEVEL REPEATABLE READ", 0, NULL));
+			if (chance(worker, 50))
+			{
+				PQclear(query(worker, "SELECT 1", 0, NULL));
+				usleep(random_below(worker, 200000));
+			}
+			for (int i = 0; i < 3; i++)
+			{
+				/* only complete answers can be compared: the limit is no limit */
+				if (fetch(worker, "snapshot", tag, topic, partition, position, 1000000, 0).count < 0)
+					break;
+				usleep(random_below(worker, 200000));
+			}
+			PQclear(query(worker, "COMMIT", 0, NULL));
+		}
+		if (connection_lost(worker))
+			connect_worker(worker);
+		usleep(random_below(worker, 20000));
+	}
+	end(reader);
+	return NULL;
+}
+
+/* A topic as a relation: a plain SELECT, a cursor that pauses, a self-join. */
+void *
+relation_main(void *arg)
+{
+	Reader	   *reader = arg;
+	Worker	   *worker = &reader->worker;
+
+	begin(reader);
+	while (!all_settled(reader))
+	{
+		int			topic = random_below(worker, topic_count);
+		int			partition = random_below(worker, topics[topic].partitions);
+		const char *name = topics[topic].name;
+		long		stable[MAX_PARTITIONS];
+		long		next[MAX_PARTITIONS];
+		long		position;
+		char		sql[1024];
+		PGresult   *result = NULL;
+		uint32_t	dice = random_below(worker, 3);
+
+		if (offsets(worker, topic, stable, next))
+		{
+			position = stable[partition] - random_below(worker, 100);
+			if (position < 0)
+				position = 0;
+			if (dice == 0)
+			{
+				snprintf(sql, sizeof(sql), "SELECT count(*) FROM qtopic.\"%s\" a WHERE _offset >= %ld"
+						 " AND NOT EXISTS (SELECT FROM qtopic.\"%s\" b WHERE b._partition = a._partition"
+						 " AND b._offset = a._offset)", name, position, name);
+				result = query(worker, sql, 0, NULL);
+				if (result)
+					fprintf(worker->log, "selfjoin %s %s\n", name, PQgetvalue(result, 0, 0));
+			}
+			else if (dice == 1)
+			{
+				snprintf(sql, sizeof(sql), "SELECT _offset, key, value FROM qtopic.\"%s\""
+						 " WHERE _partition = %d AND _offset >= %ld", name, partition, position);
+				result = query(worker, sql, 0, NULL);
+				if (result)
+				{
+					fprintf(worker->log, "fetch relation %s %d %ld -", name, partition, position);
+					log_records(worker, result);
+				}
+			}
+			else
+			{
+				/* the pieces, one after the other, are one read */
+				snprintf(sql, sizeof(sql), "BEGIN; DECLARE c CURSOR FOR SELECT _offset, key, value"
+						 " FROM qtopic.\"%s\" WHERE _partition = %d AND _offset >= %ld; FETCH 1 FROM c",
+						 name, partition, position);
+				while ((result = query(worker, sql, 0, NULL)) != NULL && PQntuples(result) > 0)
+				{
+					fprintf(worker->log, "fetch cursor %s %d %ld -", name, partition, position);
+					position = log_records(worker, result).last + 1;
+					PQclear(result);
+					usleep(random_below(worker, 50000));
+					snprintf(sql, sizeof(sql), "FETCH %u FROM c", 1 + random_below(worker, 50));
+				}
+				PQclear(query(worker, "COMMIT", 0, NULL));
+			}
+			PQclear(result);
+		}
+		if (connection_lost(worker))
+			connect_worker(worker);
+		usleep(20000 + random_below(worker, 100000));
+	}
+	end(reader);
+	return NULL;
+}
+
+/* What people do without qtopic. */
+void *
+naive_main(void *arg)
+{
+	Reader	   *reader = arg;
+	Worker	   *worker = &reader->worker;
+	char		last[24] = "0";
+	const char *params[] = {last};
+
+	begin(reader);
+	for (;;)
+	{
+		bool		final = settled;
+		PGresult   *result = query(worker, "SELECT id FROM stress_naive WHERE id > $1 ORDER BY id",
+								   1, params);
+
+		if (result)
+		{
+			int			count = PQntuples(result);
+
+			for (int i = 0; i < count; i++)
+				fprintf(worker->log, "naive-read %s\n", PQgetvalue(result, i, 0));
+			if (count > 0)
+				snprintf(last, sizeof(last), "%s", PQgetvalue(result, count - 1, 0));
+			PQclear(result);
+			if (final)
+				break;
+		}
+		else if (connection_lost(worker))
+			connect_worker(worker);
+		usleep(5000);
+	}
+	end(reader);
+	return NULL;
+}
+
+/* What administrators and accidents do to the storage and to producers. */
+void *
+maintenance_main(void *arg)
+{
+	static const char *const actions[] = {
+		"VACUUM qtopic_internal.%s", "VACUUM qtopic_internal.%s",
+		"VACUUM (FREEZE) qtopic_internal.%s", "VACUUM (FREEZE) qtopic_internal.%s",
+		"REINDEX TABLE CONCURRENTLY qtopic_internal.%s",
+		"CHECKPOINT",
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+		" WHERE application_name LIKE 'stress_producer%%' ORDER BY random() LIMIT 1",
+		"SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+		" WHERE application_name LIKE 'stress_producer%%' ORDER BY random() LIMIT 1",
+	};
+	Worker	   *worker = arg;
+
+	connect_worker(worker);
+	while (!stopping)
+	{
+		PGresult   *result;
+		char		leaf[128] = "";
+		char		sql[512];
+		unsigned	action = random_below(worker, sizeof(actions) / sizeof(actions[0]));
+
+		usleep(random_below(worker, 300000));
+		if (async_only)
+			continue;
+		result = query(worker, "SELECT relname FROM pg_class WHERE relnamespace ="
+					   " 'qtopic_internal'::regnamespace AND relkind = 'r'"
+					   " AND relname ~ '^topic_\\d+_p' ORDER BY random() LIMIT 1", 0, NULL);
+		if (result && PQntuples(result) == 1)
+			snprintf(leaf, sizeof(leaf), "%s", PQgetvalue(result, 0, 0));
+		PQclear(result);
+		if (leaf[0])
+		{
+			snprintf(sql, sizeof(sql), actions[action], leaf);
+			result = query(worker, sql, 0, NULL);
+			if (result)
+				fprintf(worker->log, "maintenance %.12s\n", sql);
+			PQclear(result);
+		}
+		if (connection_lost(worker))
+			connect_worker(worker);
+	}
+	PQfinish(worker->conn);
+	fclose(worker->log);
+	return NULL;
+}
+
+/* The log as it is in the end. */
+void
+read_all(Worker *worker)
+{
+	for (int t = 0; t < topic_count; t++)
+		for (int p = 0; p < topics[t].partitions; p++)
+		{
+			long		position = 0;
+			Fetched		fetched;
+
+			while ((fetched = fetch(worker, "final", "-", t, p, position, 1000, 0)).count > 0)
+				position = fetched.last + 1;
+			if (fetched.count < 0)
+				fatal("cannot read the log: %s", PQerrorMessage(worker->conn));
+		}
+}
