@@ -20,6 +20,7 @@ OBJS = \
 	src/codec.o \
 	src/debug_point.o \
 	src/deferred.o \
+	src/fdw_modify.o \
 	src/fdw_scan.o \
 	src/fetch.o \
 	src/guc.o \

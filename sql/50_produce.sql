@@ -70,7 +70,7 @@ CREATE FUNCTION produce_batch(topic text, record_keys text[], record_values anyc
 	LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'qtopic_produce_batch';
 COMMENT ON FUNCTION produce_batch(text, text[], anycompatiblearray, jsonb[], integer, timestamptz[], boolean) IS
-	'Appends records as few full batches, in the order given within each partition, and returns a row for each run of consecutive offsets (NULL offsets when deferred).  Arrays have one dimension and the same length; record_keys, record_headers and record_times, or their elements, may be NULL.  record_values: text[], json[], jsonb[] or bytea[].  Records without key all go to one partition.  Errors as for produce(), and 22023 for lengths, 22004 for record_values NULL.';
+	'Appends records as few full batches, in the order given within each partition, and returns a row for each run of consecutive offsets (NULL offsets when deferred).  Arrays have one dimension and the same length; record_keys, record_headers and record_times, or their elements, may be NULL.  record_values: text[], json[], jsonb[] or bytea[].  Records without key fill a record batch in one partition, then one in another.  Errors as for produce(), and 22023 for lengths, 22004 for record_values NULL.';
 
 CREATE FUNCTION produce_batch_bytea(topic text, record_keys bytea[], record_values bytea[],
 									record_headers jsonb[] DEFAULT NULL, partition integer DEFAULT NULL,

@@ -11,7 +11,6 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -24,7 +23,6 @@
 #include "guc.h"
 #include "produce.h"
 #include "qtopic.h"
-#include "record_headers.h"
 #include "record_row.h"
 #include "topic_cache.h"
 
@@ -61,14 +59,6 @@ static bool deferred_argument(FunctionCallInfo fcinfo, int arg);
 static void array_argument(FunctionCallInfo fcinfo, int arg, ArrayArgument *array);
 static void check_length(const char *name, const ArrayArgument *array, int count);
 static void put_records(QtProducer *producer, const BatchArguments *args);
-static void set_key(QtRecord *record, const QtTopic *topic, Datum key, Oid type);
-static void set_value(QtRecord *record, const QtTopic *topic, Datum value, Oid type);
-static void check_format(const QtTopic *topic, QtFormat format, Oid type,
-						 const char *data, int len, const char *what);
-static void string_bytes(Datum datum, Oid type, const char **data, int *len);
-static int64 record_timestamp(const QtTopic *topic, bool given, TimestampTz time,
-							  TimestampTz now);
-static bool is_string_type(Oid type);
 static Datum produced_row(int partition, int64 offset);
 
 /*
@@ -169,26 +159,19 @@ produce_value(FunctionCallInfo fcinfo, Oid value_type)
 
 	record.key_len = record.value_len = -1;
 	if (!PG_ARGISNULL(value_arg))
-		set_value(&record, topic, PG_GETARG_DATUM(value_arg), value_type);
+		qt_record_set_value(&record, topic, PG_GETARG_DATUM(value_arg), value_type);
 
 	if (value_only)
-		record.timestamp = record_timestamp(topic, false, 0, GetCurrentTimestamp());
+		record.timestamp = qt_record_timestamp(topic, false, 0, GetCurrentTimestamp());
 	else
 	{
 		if (!PG_ARGISNULL(1))
-			set_key(&record, topic, PG_GETARG_DATUM(1),
+			qt_record_set_key(&record, topic, PG_GETARG_DATUM(1),
 					get_fn_expr_argtype(fcinfo->flinfo, 1));
 		if (!PG_ARGISNULL(3))
-		{
-			StringInfoData headers;
-
-			initStringInfo(&headers);
-			record.header_count = qt_headers_encode(PG_GETARG_JSONB_P(3), &headers);
-			record.headers = headers.data;
-			record.headers_len = headers.len;
-		}
+			qt_record_set_headers(&record, PG_GETARG_JSONB_P(3));
 		partition = partition_argument(fcinfo, 4);
-		record.timestamp = record_timestamp(topic, !PG_ARGISNULL(5),
+		record.timestamp = qt_record_timestamp(topic, !PG_ARGISNULL(5),
 											PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5),
 											GetCurrentTimestamp());
 	}
@@ -289,20 +272,12 @@ put_records(QtProducer *producer, const BatchArguments *args)
 
 		record.key_len = record.value_len = -1;
 		if (!args->values.nulls[i])
-			set_value(&record, topic, args->values.values[i], args->values.type);
+			qt_record_set_value(&record, topic, args->values.values[i], args->values.type);
 		if (args->keys.count >= 0 && !args->keys.nulls[i])
-			set_key(&record, topic, args->keys.values[i], args->keys.type);
+			qt_record_set_key(&record, topic, args->keys.values[i], args->keys.type);
 		if (args->headers.count >= 0 && !args->headers.nulls[i])
-		{
-			StringInfoData headers;
-
-			initStringInfo(&headers);
-			record.header_count = qt_headers_encode(DatumGetJsonbP(args->headers.values[i]),
-													&headers);
-			record.headers = headers.data;
-			record.headers_len = headers.len;
-		}
-		record.timestamp = record_timestamp(topic, time_given,
+			qt_record_set_headers(&record, DatumGetJsonbP(args->headers.values[i]));
+		record.timestamp = qt_record_timestamp(topic, time_given,
 											time_given ? DatumGetTimestampTz(args->times.values[i]) : 0,
 											now);
 		MemoryContextSwitchTo(old);
@@ -311,203 +286,6 @@ put_records(QtProducer *producer, const BatchArguments *args)
 		CHECK_FOR_INTERRUPTS();
 	}
 	MemoryContextDelete(work);
-}
-
-/*
- * Keys are hashed by their bytes, so only types whose text does not depend on
- * settings of the session are taken.
- */
-static void
-set_key(QtRecord *record, const QtTopic *topic, Datum key, Oid type)
-{
-	char		digits[MAXINT8LEN + 1];
-	char	   *text = NULL;
-
-	type = OidIsValid(type) ? getBaseType(type) : TEXTOID;
-	switch (type)
-	{
-		case BYTEAOID:
-			{
-				bytea	   *bytes = DatumGetByteaPP(key);
-
-				record->key = VARDATA_ANY(bytes);
-				record->key_len = VARSIZE_ANY_EXHDR(bytes);
-				check_format(topic, topic->config.key_format, type,
-							 record->key, record->key_len, "key");
-				return;
-			}
-		case INT2OID:
-			pg_ltoa(DatumGetInt16(key), digits);
-			text = pstrdup(digits);
-			break;
-		case INT4OID:
-			pg_ltoa(DatumGetInt32(key), digits);
-			text = pstrdup(digits);
-			break;
-		case INT8OID:
-			pg_lltoa(DatumGetInt64(key), digits);
-			text = pstrdup(digits);
-			break;
-		case NUMERICOID:
-		case UUIDOID:
-			{
-				Oid			output;
-				bool		varlena;
-
-				getTypeOutputInfo(type, &output, &varlena);
-				text = OidOutputFunctionCall(output, key);
-				break;
-			}
-		default:
-			if (!is_string_type(type))
-				ereport(ERROR,
-						(errcode(ERRCODE_DATATYPE_MISMATCH),
-						 errmsg("key of type %s is not supported", format_type_be(type)),
-						 errdetail("Keys may be text, bytea, integers, numeric and uuid: the partition must not depend on how a session shows a value."),
-						 errhint("Cast the key: key::text")));
-			string_bytes(key, type, &record->key, &record->key_len);
-			check_format(topic, topic->config.key_format, TEXTOID,
-						 record->key, record->key_len, "key");
-			return;
-	}
-	record->key = text;
-	record->key_len = strlen(text);
-}
-
-static void
-set_value(QtRecord *record, const QtTopic *topic, Datum value, Oid type)
-{
-	type = getBaseType(type);
-	if (type == BYTEAOID)
-	{
-		bytea	   *bytes = DatumGetByteaPP(value);
-
-		record->value = VARDATA_ANY(bytes);
-		record->value_len = VARSIZE_ANY_EXHDR(bytes);
-	}
-	else if (type == JSONBOID)
-	{
-		Jsonb	   *jsonb = DatumGetJsonbP(value);
-		char	   *text = JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
-
-		record->value = pg_server_to_any(text, strlen(text), PG_UTF8);
-		record->value_len = strlen(record->value);
-	}
-	else if (type == JSONOID || is_string_type(type))
-		string_bytes(value, type == JSONOID ? TEXTOID : type,
-					 &record->value, &record->value_len);
-	else
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("value of type %s is not supported", format_type_be(type)),
-				 errdetail("Values may be text, json, jsonb and bytea."),
-				 errhint("Cast the values: value::text, or use to_jsonb(value).")));
-
-	check_format(topic, topic->config.value_format, type,
-				 record->value, record->value_len, "value");
-}
-
-/* Is a value of that type good for the topic's format? */
-static void
-check_format(const QtTopic *topic, QtFormat format, Oid type,
-			 const char *data, int len, const char *what)
-{
-	if (format == QT_FORMAT_BYTEA && type != BYTEAOID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("%s of topic \"%s\" must be bytea, not %s",
-						what, topic->name, format_type_be(type)),
-				 errdetail("The topic was created with %s.format = bytea.", what),
-				 errhint("Cast it to bytea, or use convert_to(%s, 'UTF8').", what)));
-
-	/* the bytes are stored as given, but must be readable as jsonb */
-	if (format == QT_FORMAT_JSONB && type != JSONBOID)
-	{
-		char	   *text;
-
-		(void) pg_verify_mbstr(PG_UTF8, data, len, false);
-		text = pnstrdup(data, len);
-		(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(pg_any_to_server(text, len, PG_UTF8)));
-		pfree(text);
-	}
-}
-
-/* Bytes of a string in UTF-8. */
-static void
-string_bytes(Datum datum, Oid type, const char **data, int *len)
-{
-	char	   *text;
-
-	if (type == TEXTOID || type == VARCHAROID)
-	{
-		struct varlena *string = PG_DETOAST_DATUM_PACKED(datum);
-
-		*data = VARDATA_ANY(string);
-		*len = VARSIZE_ANY_EXHDR(string);
-		if (GetDatabaseEncoding() == PG_UTF8)
-			return;
-		text = pg_server_to_any(*data, *len, PG_UTF8);
-		if (text == *data)
-			return;
-	}
-	else if (type == BPCHAROID)
-	{
-		/* as a cast to text: without the padding */
-		string_bytes(DirectFunctionCall1(rtrim1, datum), TEXTOID, data, len);
-		return;
-	}
-	else
-	{
-		Oid			output;
-		bool		varlena;
-
-		getTypeOutputInfo(type, &output, &varlena);
-		text = OidOutputFunctionCall(output, datum);
-		text = pg_server_to_any(text, strlen(text), PG_UTF8);
-	}
-	*data = text;
-	*len = strlen(text);
-}
-
-/* Milliseconds; 22023 if the topic's configuration does not allow the time. */
-static int64
-record_timestamp(const QtTopic *topic, bool given, TimestampTz time, TimestampTz now)
-{
-	const QtTopicConfig *config = &topic->config;
-	int64		now_ms = qt_timestamp_to_ms(now);
-	int64		ms;
-
-	if (!given || config->log_append_time)
-		return now_ms;
-
-	ms = qt_timestamp_to_ms(time);
-	if (ms > now_ms && ms - now_ms > config->timestamp_after_max_ms)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("timestamp of a record for topic \"%s\" is too far in the future", topic->name),
-				 errdetail("It is %lld ms ahead of the clock, and message.timestamp.after.max.ms is %lld.",
-						   (long long) (ms - now_ms), (long long) config->timestamp_after_max_ms)));
-	if (ms < now_ms && now_ms - ms > config->timestamp_before_max_ms)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("timestamp of a record for topic \"%s\" is too far in the past", topic->name),
-				 errdetail("It is %lld ms behind the clock, and message.timestamp.before.max.ms is %lld.",
-						   (long long) (now_ms - ms), (long long) config->timestamp_before_max_ms)));
-	return ms;
-}
-
-static bool
-is_string_type(Oid type)
-{
-	char		category;
-	bool		preferred;
-
-	if (type == TEXTOID || type == VARCHAROID)
-		return true;
-	if (type == UNKNOWNOID)
-		return false;
-	get_type_category_preferred(type, &category, &preferred);
-	return category == TYPCATEGORY_STRING;
 }
 
 /* (_partition, _offset); the offset is NULL if it is not known yet. */

@@ -29,6 +29,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "fdw_topic.h"
 #include "guc.h"
 #include "partition_scan.h"
 #include "qtopic.h"
@@ -84,6 +85,15 @@ qtopic_fdw_handler(PG_FUNCTION_ARGS)
 	routine->IterateForeignScan = iterate_scan;
 	routine->ReScanForeignScan = rescan;
 	routine->EndForeignScan = end_scan;
+
+	routine->PlanForeignModify = qt_fdw_plan_modify;
+	routine->BeginForeignModify = qt_fdw_begin_modify;
+	routine->ExecForeignInsert = qt_fdw_insert;
+	routine->EndForeignModify = qt_fdw_end_insert;
+	routine->BeginForeignInsert = qt_fdw_begin_insert;
+	routine->EndForeignInsert = qt_fdw_end_insert;
+	routine->IsForeignRelUpdatable = qt_fdw_is_updatable;
+	routine->ExecForeignTruncate = qt_fdw_truncate;
 	PG_RETURN_POINTER(routine);
 }
 
@@ -97,6 +107,21 @@ qtopic_fdw_validator(PG_FUNCTION_ARGS)
 				 errmsg("topics have no foreign data wrapper options"),
 				 errhint("Use alter_topic() to configure a topic.")));
 	PG_RETURN_VOID();
+}
+
+QtTopic *
+qt_fdw_topic(Relation rel)
+{
+	QtTopicRow	row;
+
+	if (strcmp(get_namespace_name(RelationGetNamespace(rel)), QT_RELATION_SCHEMA) != 0 ||
+		!qt_catalog_find_relation(RelationGetRelationName(rel), &row))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
+				 errmsg("foreign table \"%s\" is not the relation of a topic",
+						RelationGetRelationName(rel)),
+				 errhint("Use create_topic() to create a topic with its relation.")));
+	return qt_topic_lookup(row.name, false);
 }
 
 static void
@@ -132,21 +157,12 @@ begin_scan(ForeignScanState *node, int eflags)
 {
 	Relation	rel = node->ss.ss_currentRelation;
 	TopicScan  *state;
-	QtTopicRow	row;
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
-	if (strcmp(get_namespace_name(RelationGetNamespace(rel)), QT_RELATION_SCHEMA) != 0 ||
-		!qt_catalog_find_relation(RelationGetRelationName(rel), &row))
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
-				 errmsg("foreign table \"%s\" is not the relation of a topic",
-						RelationGetRelationName(rel)),
-				 errhint("Use create_topic() to create a topic with its relation.")));
-
 	state = palloc0(sizeof(TopicScan));
-	state->topic = qt_topic_lookup(row.name, false);
+	state->topic = qt_fdw_topic(rel);
 	state->topic_id = state->topic->id;
 	state->partition_count = state->topic->partition_count;
 	state->context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,

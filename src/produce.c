@@ -33,6 +33,7 @@ static QtPacker *take_single_packer(QtTopic *topic);
 static int	choose_partition(QtTopic *topic, const QtRecord *record, int partition);
 static int	sticky_partition(QtTopic *topic);
 static void count_sticky(QtTopic *topic, const QtRecord *record);
+static bool pack_record(QtProducer *producer, const QtRecord *record, int partition);
 static void append_packed(QtProducer *producer, int partition);
 static void add_run(QtProducer *producer, int partition, int64 base_offset,
 					int64 record_count);
@@ -45,6 +46,7 @@ qt_producer_begin(QtProducer *producer, QtTopic *topic, bool deferred)
 
 	memset(producer, 0, sizeof(*producer));
 	producer->topic = topic;
+	producer->context = CurrentMemoryContext;
 	producer->deferred = deferred && qt_deferred_possible();
 	producer->sticky = -1;
 	producer->partition_count = topic->partition_count;
@@ -58,11 +60,10 @@ void
 qt_producer_put(QtProducer *producer, const QtRecord *record, int partition)
 {
 	QtTopic    *topic = producer->topic;
-	QtPacker   *packer;
+	bool		sticky = partition == QT_PARTITION_ANY && record->key_len < 0;
 
-	if (partition == QT_PARTITION_ANY && record->key_len < 0)
+	if (sticky)
 	{
-		/* all records of a call that have no key go together */
 		if (producer->sticky < 0)
 			producer->sticky = sticky_partition(topic);
 		count_sticky(topic, record);
@@ -80,18 +81,15 @@ qt_producer_put(QtProducer *producer, const QtRecord *record, int partition)
 	{
 		qt_deferred_add(topic, partition, record);
 		producer->buffered[partition]++;
-		return;
+		if (sticky && topic->sticky_bytes >= STICKY_BYTES)
+			producer->sticky = -1;
 	}
-
-	packer = producer->packers[partition];
-	if (packer == NULL)
+	else if (pack_record(producer, record, partition) && sticky)
 	{
-		packer = producer->packers[partition] = palloc(sizeof(QtPacker));
-		qt_append_init_packer(packer, topic);
+		/* the next record batch without keys goes elsewhere */
+		producer->sticky = -1;
+		topic->sticky_bytes = STICKY_BYTES;
 	}
-	qt_packer_add(packer, record);
-	if (packer->batch_count >= GATHERED_MAX)
-		append_packed(producer, partition);
 }
 
 void
@@ -212,6 +210,31 @@ count_sticky(QtTopic *topic, const QtRecord *record)
 	topic->sticky_bytes += qt_batch_record_size(record);
 }
 
+/* Pack a record; true if that completed a batch. */
+static bool
+pack_record(QtProducer *producer, const QtRecord *record, int partition)
+{
+	QtPacker   *packer = producer->packers[partition];
+	int			complete;
+
+	if (packer == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(producer->context);
+
+		packer = producer->packers[partition] = palloc(sizeof(QtPacker));
+		qt_append_init_packer(packer, producer->topic);
+		MemoryContextSwitchTo(old);
+	}
+
+	complete = packer->batch_count;
+	qt_packer_add(packer, record);
+	if (packer->batch_count == complete)
+		return false;
+	if (packer->batch_count >= GATHERED_MAX)
+		append_packed(producer, partition);
+	return true;
+}
+
 /* Append a partition's finished batches and note where they went. */
 static void
 append_packed(QtProducer *producer, int partition)
@@ -251,7 +274,8 @@ add_run(QtProducer *producer, int partition, int64 base_offset, int64 record_cou
 	{
 		producer->run_capacity = Max(8, producer->run_capacity * 2);
 		if (producer->runs == NULL)
-			producer->runs = palloc(sizeof(QtProducedRun) * producer->run_capacity);
+			producer->runs = MemoryContextAlloc(producer->context,
+												sizeof(QtProducedRun) * producer->run_capacity);
 		else
 			producer->runs = repalloc(producer->runs,
 									  sizeof(QtProducedRun) * producer->run_capacity);

@@ -24,6 +24,7 @@ typedef struct QtProducedRun
 typedef struct QtProducer
 {
 	QtTopic    *topic;
+	MemoryContext context;		/* current at qt_producer_begin */
 	bool		deferred;
 	int			sticky;			/* partition of records without key, or -1 */
 	int			partition_count;	/* when the call began */

@@ -4,9 +4,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "record_headers.h"
@@ -16,6 +19,12 @@
 #define EPOCH_DIFFERENCE_MS \
 	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * INT64CONST(86400000))
 
+static void check_format(const QtTopic *topic, QtFormat format, Oid type,
+						 const char *data, int len, const char *what);
+static void unsupported_key(Oid type) pg_attribute_noreturn();
+static void jsonb_bytes(Datum datum, const char **data, int *len);
+static void string_bytes(Datum datum, Oid type, const char **data, int *len);
+static bool is_string_type(Oid type);
 static Datum bytes_to_datum(const char *data, int len, QtFormat format,
 							const char *what, const QtRecord *record,
 							const QtBatchSource *source);
@@ -76,6 +85,230 @@ qt_timestamp_from_ms(int64 ms)
 	if (ms < (MIN_TIMESTAMP / 1000) + EPOCH_DIFFERENCE_MS + 1)
 		return DT_NOBEGIN;
 	return (ms - EPOCH_DIFFERENCE_MS) * 1000;
+}
+
+/*
+ * Keys are hashed by their bytes, so only types whose text does not depend on
+ * settings of the session are taken.
+ */
+void
+qt_record_set_key(QtRecord *record, const QtTopic *topic, Datum key, Oid type)
+{
+	char		digits[MAXINT8LEN + 1];
+	char	   *text = NULL;
+
+	type = OidIsValid(type) ? getBaseType(type) : TEXTOID;
+	switch (type)
+	{
+		case BYTEAOID:
+			{
+				bytea	   *bytes = DatumGetByteaPP(key);
+
+				record->key = VARDATA_ANY(bytes);
+				record->key_len = VARSIZE_ANY_EXHDR(bytes);
+				check_format(topic, topic->config.key_format, type,
+							 record->key, record->key_len, "key");
+				return;
+			}
+		case JSONBOID:
+			if (topic->config.key_format != QT_FORMAT_JSONB)
+				unsupported_key(type);
+			jsonb_bytes(key, &record->key, &record->key_len);
+			return;
+		case INT2OID:
+			pg_ltoa(DatumGetInt16(key), digits);
+			text = pstrdup(digits);
+			break;
+		case INT4OID:
+			pg_ltoa(DatumGetInt32(key), digits);
+			text = pstrdup(digits);
+			break;
+		case INT8OID:
+			pg_lltoa(DatumGetInt64(key), digits);
+			text = pstrdup(digits);
+			break;
+		case NUMERICOID:
+		case UUIDOID:
+			{
+				Oid			output;
+				bool		varlena;
+
+				getTypeOutputInfo(type, &output, &varlena);
+				text = OidOutputFunctionCall(output, key);
+				break;
+			}
+		default:
+			if (!is_string_type(type))
+				unsupported_key(type);
+			string_bytes(key, type, &record->key, &record->key_len);
+			check_format(topic, topic->config.key_format, TEXTOID,
+						 record->key, record->key_len, "key");
+			return;
+	}
+	record->key = text;
+	record->key_len = strlen(text);
+}
+
+void
+qt_record_set_value(QtRecord *record, const QtTopic *topic, Datum value, Oid type)
+{
+	type = getBaseType(type);
+	if (type == BYTEAOID)
+	{
+		bytea	   *bytes = DatumGetByteaPP(value);
+
+		record->value = VARDATA_ANY(bytes);
+		record->value_len = VARSIZE_ANY_EXHDR(bytes);
+	}
+	else if (type == JSONBOID)
+		jsonb_bytes(value, &record->value, &record->value_len);
+	else if (type == JSONOID || is_string_type(type))
+		string_bytes(value, type == JSONOID ? TEXTOID : type,
+					 &record->value, &record->value_len);
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("value of type %s is not supported", format_type_be(type)),
+				 errdetail("Values may be text, json, jsonb and bytea."),
+				 errhint("Cast the values: value::text, or use to_jsonb(value).")));
+
+	check_format(topic, topic->config.value_format, type,
+				 record->value, record->value_len, "value");
+}
+
+void
+qt_record_set_headers(QtRecord *record, Jsonb *headers)
+{
+	StringInfoData encoded;
+
+	initStringInfo(&encoded);
+	record->header_count = qt_headers_encode(headers, &encoded);
+	record->headers = encoded.data;
+	record->headers_len = encoded.len;
+}
+
+/* Is a value of that type good for the topic's format? */
+static void
+check_format(const QtTopic *topic, QtFormat format, Oid type,
+			 const char *data, int len, const char *what)
+{
+	if (format == QT_FORMAT_BYTEA && type != BYTEAOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s of topic \"%s\" must be bytea, not %s",
+						what, topic->name, format_type_be(type)),
+				 errdetail("The topic was created with %s.format = bytea.", what),
+				 errhint("Cast it to bytea, or use convert_to(%s, 'UTF8').", what)));
+
+	/* the bytes are stored as given, but must be readable as jsonb */
+	if (format == QT_FORMAT_JSONB && type != JSONBOID)
+	{
+		char	   *text;
+
+		(void) pg_verify_mbstr(PG_UTF8, data, len, false);
+		text = pnstrdup(data, len);
+		(void) DirectFunctionCall1(jsonb_in, CStringGetDatum(pg_any_to_server(text, len, PG_UTF8)));
+		pfree(text);
+	}
+}
+
+static void
+unsupported_key(Oid type)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("key of type %s is not supported", format_type_be(type)),
+			 errdetail("Keys may be text, bytea, integers, numeric and uuid: the partition must not depend on how a session shows a value."),
+			 errhint("Cast the key: key::text")));
+}
+
+/* The text of a jsonb value in UTF-8. */
+static void
+jsonb_bytes(Datum datum, const char **data, int *len)
+{
+	Jsonb	   *jsonb = DatumGetJsonbP(datum);
+	char	   *text = JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
+
+	*data = pg_server_to_any(text, strlen(text), PG_UTF8);
+	*len = strlen(*data);
+}
+
+/* Bytes of a string in UTF-8. */
+static void
+string_bytes(Datum datum, Oid type, const char **data, int *len)
+{
+	char	   *text;
+
+	if (type == TEXTOID || type == VARCHAROID)
+	{
+		struct varlena *string = PG_DETOAST_DATUM_PACKED(datum);
+
+		*data = VARDATA_ANY(string);
+		*len = VARSIZE_ANY_EXHDR(string);
+		if (GetDatabaseEncoding() == PG_UTF8)
+			return;
+		text = pg_server_to_any(*data, *len, PG_UTF8);
+		if (text == *data)
+			return;
+	}
+	else if (type == BPCHAROID)
+	{
+		/* as a cast to text: without the padding */
+		string_bytes(DirectFunctionCall1(rtrim1, datum), TEXTOID, data, len);
+		return;
+	}
+	else
+	{
+		Oid			output;
+		bool		varlena;
+
+		getTypeOutputInfo(type, &output, &varlena);
+		text = OidOutputFunctionCall(output, datum);
+		text = pg_server_to_any(text, strlen(text), PG_UTF8);
+	}
+	*data = text;
+	*len = strlen(text);
+}
+
+/* Milliseconds; 22023 if the topic's configuration does not allow the time. */
+int64
+qt_record_timestamp(const QtTopic *topic, bool given, TimestampTz time, TimestampTz now)
+{
+	const QtTopicConfig *config = &topic->config;
+	int64		now_ms = qt_timestamp_to_ms(now);
+	int64		ms;
+
+	if (!given || config->log_append_time)
+		return now_ms;
+
+	ms = qt_timestamp_to_ms(time);
+	if (ms > now_ms && ms - now_ms > config->timestamp_after_max_ms)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("timestamp of a record for topic \"%s\" is too far in the future", topic->name),
+				 errdetail("It is %lld ms ahead of the clock, and message.timestamp.after.max.ms is %lld.",
+						   (long long) (ms - now_ms), (long long) config->timestamp_after_max_ms)));
+	if (ms < now_ms && now_ms - ms > config->timestamp_before_max_ms)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("timestamp of a record for topic \"%s\" is too far in the past", topic->name),
+				 errdetail("It is %lld ms behind the clock, and message.timestamp.before.max.ms is %lld.",
+						   (long long) (now_ms - ms), (long long) config->timestamp_before_max_ms)));
+	return ms;
+}
+
+static bool
+is_string_type(Oid type)
+{
+	char		category;
+	bool		preferred;
+
+	if (type == TEXTOID || type == VARCHAROID)
+		return true;
+	if (type == UNKNOWNOID)
+		return false;
+	get_type_category_preferred(type, &category, &preferred);
+	return category == TYPCATEGORY_STRING;
 }
 
 static Datum

@@ -6,9 +6,11 @@
 #define QTOPIC_RECORD_ROW_H
 
 #include "datatype/timestamp.h"
+#include "utils/jsonb.h"
 
 #include "qtopic.h"
 #include "record_batch.h"
+#include "topic_cache.h"
 
 /* Columns of every relation or function that shows records. */
 enum
@@ -30,6 +32,23 @@ enum
 extern void qt_record_to_row(const QtRecord *record, const QtBatchSource *source,
 							 QtFormat key_format, QtFormat value_format,
 							 Datum *values, bool *nulls);
+
+/*
+ * Set the key, value or headers of a record.  The record points into the datum
+ * or into memory of the current context.  42804 for a type that is not
+ * supported or does not fit the topic's format; 22P02 if a value of a jsonb
+ * topic is not valid; 22023 for bad headers.
+ */
+extern void qt_record_set_key(QtRecord *record, const QtTopic *topic, Datum key, Oid type);
+extern void qt_record_set_value(QtRecord *record, const QtTopic *topic, Datum value, Oid type);
+extern void qt_record_set_headers(QtRecord *record, Jsonb *headers);
+
+/*
+ * The timestamp of a record: the one given, or now.  22023 if the topic's
+ * configuration does not allow it.
+ */
+extern int64 qt_record_timestamp(const QtTopic *topic, bool given, TimestampTz time,
+								 TimestampTz now);
 
 /* Milliseconds since 1970, truncated; 22008 for infinity. */
 extern int64 qt_timestamp_to_ms(TimestampTz timestamp);
