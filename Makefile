@@ -20,6 +20,7 @@ OBJS = \
 	src/codec.o \
 	src/debug_point.o \
 	src/deferred.o \
+	src/event_topic.o \
 	src/fdw_modify.o \
 	src/fdw_scan.o \
 	src/fetch.o \
@@ -50,6 +51,7 @@ SQL_FRAGMENTS = \
 	sql/50_produce.sql \
 	sql/60_fetch.sql \
 	sql/70_views.sql \
+	sql/75_event_triggers.sql \
 	sql/80_grants.sql
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

@@ -51,6 +51,7 @@ typedef struct OwnerContext
 	int			guc_level;
 } OwnerContext;
 
+static void delete_topic_rows(int topic_id);
 static void check_topic_name(const char *name);
 static void check_partition_count(int partitions);
 static void make_relation_name(NameData *relation, const char *name);
@@ -222,11 +223,8 @@ qt_topic_drop(const char *name, bool missing_ok)
 
 	if (lock_topic(name, saved.user, &row))
 	{
+		delete_topic_rows(row.topic_id);
 		schema = get_namespace_oid(QT_RELATION_SCHEMA, false);
-		run("DELETE FROM %s.segments WHERE topic_id = %d", QT_STORAGE_SCHEMA, row.topic_id);
-		run("DELETE FROM %s.partitions WHERE topic_id = %d", QT_STORAGE_SCHEMA, row.topic_id);
-		run("DELETE FROM %s.topics WHERE topic_id = %d", QT_STORAGE_SCHEMA, row.topic_id);
-		invalidate_all();
 		if (OidIsValid(get_relname_relid(NameStr(row.relation), schema)))
 			run("DROP FOREIGN TABLE %s",
 				quote_qualified_identifier(QT_RELATION_SCHEMA, NameStr(row.relation)));
@@ -239,6 +237,32 @@ qt_topic_drop(const char *name, bool missing_ok)
 
 	SPI_finish();
 	become_user(&saved);
+}
+
+void
+qt_topic_relation_dropped(const char *relation)
+{
+	OwnerContext saved;
+	QtTopicRow	row;
+
+	if (!qt_catalog_find_relation(relation, &row))
+		return;
+
+	become_owner(&saved);
+	SPI_connect();
+	delete_topic_rows(row.topic_id);
+	run("DROP TABLE IF EXISTS %s.topic_%d", QT_STORAGE_SCHEMA, row.topic_id);
+	SPI_finish();
+	become_user(&saved);
+}
+
+static void
+delete_topic_rows(int topic_id)
+{
+	run("DELETE FROM %s.segments WHERE topic_id = %d", QT_STORAGE_SCHEMA, topic_id);
+	run("DELETE FROM %s.partitions WHERE topic_id = %d", QT_STORAGE_SCHEMA, topic_id);
+	run("DELETE FROM %s.topics WHERE topic_id = %d", QT_STORAGE_SCHEMA, topic_id);
+	invalidate_all();
 }
 
 /* Kafka's rules for names. */

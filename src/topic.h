@@ -25,4 +25,10 @@ extern void qt_topic_alter(const char *name, int partitions, Jsonb *config);
 /* Drop a topic with its records.  Rights as for qt_topic_alter. */
 extern void qt_topic_drop(const char *name, bool missing_ok);
 
+/*
+ * The foreign table of that name was dropped; if it was that of a topic, drop
+ * what is left of the topic.
+ */
+extern void qt_topic_relation_dropped(const char *relation);
+
 #endif							/* QTOPIC_TOPIC_H */
