@@ -21,7 +21,10 @@ OBJS = \
 	src/debug_point.o \
 	src/deferred.o \
 	src/event_topic.o \
+	src/fdw_analyze.o \
+	src/fdw_handler.o \
 	src/fdw_modify.o \
+	src/fdw_plan.o \
 	src/fdw_scan.o \
 	src/fetch.o \
 	src/guc.o \
@@ -38,6 +41,7 @@ OBJS = \
 	src/topic.o \
 	src/topic_cache.o \
 	src/topic_config.o \
+	src/topic_reader.o \
 	src/waits.o \
 	src/wakeup.o
 

@@ -129,7 +129,8 @@ store_row(void *arg, const QtRecord *record, const QtBatchSource *source)
 	bool		nulls[QT_RECORD_COLUMNS];
 	MemoryContext old = MemoryContextSwitchTo(rows->row_context);
 
-	qt_record_to_row(record, source, rows->format, rows->format, values, nulls);
+	qt_record_to_row(record, source, rows->format, rows->format, QT_ALL_COLUMNS,
+					 values, nulls);
 	MemoryContextSwitchTo(old);
 	tuplestore_putvalues(rows->store, rows->desc, values, nulls);
 	MemoryContextReset(rows->row_context);

@@ -155,7 +155,7 @@ begin_insert(EState *estate, ResultRelInfo *rinfo, bool returning)
 {
 	Relation	rel = rinfo->ri_RelationDesc;
 	TupleDesc	desc = RelationGetDescr(rel);
-	QtTopic    *topic = qt_fdw_topic(rel);
+	QtTopic    *topic = qt_fdw_topic(RelationGetRelid(rel));
 	MemoryContext context = AllocSetContextCreate(estate->es_query_cxt, "qtopic insert",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);

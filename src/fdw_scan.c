@@ -1,276 +1,439 @@
 /*
  * fdw_scan.c
- *		The foreign data wrapper: a topic is a relation.
+ *		Executing scans of the relation of a topic.
  *
- * A plain scan over all partitions, one after the other, each in offset
- * order.  It reads with the snapshot of the statement, and every scan of the
- * statement stops at the same offsets, so a topic looks the same however often
- * it is read.
- *
- * Which topic a foreign table shows is told by its name alone; no option can
- * make it another.
+ * A scan reads with the snapshot of its statement, and all scans of a
+ * statement stop at the same offsets, so a topic looks the same however often
+ * it is read.  Between two rows no pin or lock is held on the storage; the
+ * executor's lock on the foreign table keeps drop_topic away.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/reloptions.h"
-#include "catalog/pg_class.h"
+#include "access/stratnum.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "fmgr.h"
-#include "foreign/fdwapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "optimizer/optimizer.h"
-#include "optimizer/pathnode.h"
-#include "optimizer/planmain.h"
-#include "optimizer/restrictinfo.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
+#include "utils/ruleutils.h"
+#include "utils/timestamp.h"
 
 #include "fdw_topic.h"
-#include "guc.h"
-#include "partition_scan.h"
 #include "qtopic.h"
 #include "record_row.h"
-#include "topic_cache.h"
-
-/* What is copied out of the storage at a time. */
-#define CHUNK_BYTES		(256 * 1024)
-
-/* Until there are statistics. */
-#define ROWS_ESTIMATE	1000000
+#include "topic_reader.h"
 
 typedef struct TopicScan
 {
-	QtTopic    *topic;
-	int			topic_id;
-	int			partition_count;	/* as of the first look */
-	int			partition;		/* the one that is read */
-	bool		scanning;		/* view and scan are of that partition */
-	QtReadView	view;
-	QtPartitionScan scan;
-	int			batch;			/* next batch of the chunk */
-	bool		reading;		/* the reader has a batch */
-	QtBatchSource source;
-	QtBatchReader reader;
-	MemoryContext context;		/* of the scans */
+	QtTopicReader reader;
+	QtReadBounds bounds;
+	List	   *columns;		/* of the conditions */
+	List	   *strategies;
+	List	   *values;			/* ExprStates */
+	List	   *types;			/* of the values */
+	bool		backward;
+	bool		started;		/* bounds are computed */
+	int			needed;			/* bits of the columns that are looked at */
+	MemoryContext bounds_context;
+
+	/* an aggregated scan */
+	List	   *aggregates;
+	bool		grouped;
+	bool		ends_only;		/* nobody asks for the count */
+	bool		finished;
 } TopicScan;
 
-PG_FUNCTION_INFO_V1(qtopic_fdw_handler);
-PG_FUNCTION_INFO_V1(qtopic_fdw_validator);
+static void start(ForeignScanState *node);
+static void compute_bounds(TopicScan *state, ExprContext *econtext);
+static void apply_condition(QtReadBounds *bounds, int column, int strategy,
+							Datum value, Oid type, int partition_count);
+static void apply_partition(QtReadBounds *bounds, int strategy, int64 value,
+							int partition_count);
+static void apply_offset(QtReadBounds *bounds, int strategy, int64 value);
+static void apply_time(QtReadBounds *bounds, int strategy, TimestampTz value);
+static int64 integer_value(Datum value, Oid type);
+static bool next_aggregate(TopicScan *state, TupleTableSlot *slot);
+static void keep_partitions(QtReadBounds *bounds, Bitmapset *partitions);
 
-static void get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
-static void get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
-static ForeignScan *get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
-							 ForeignPath *best_path, List *tlist,
-							 List *scan_clauses, Plan *outer_plan);
-static void begin_scan(ForeignScanState *node, int eflags);
-static TupleTableSlot *iterate_scan(ForeignScanState *node);
-static void rescan(ForeignScanState *node);
-static void end_scan(ForeignScanState *node);
-static bool next_record(TopicScan *state, EState *estate, QtRecord *record);
-static void close_partition(TopicScan *state);
-
-Datum
-qtopic_fdw_handler(PG_FUNCTION_ARGS)
+void
+qt_fdw_begin_scan(ForeignScanState *node, int eflags)
 {
-	FdwRoutine *routine = makeNode(FdwRoutine);
-
-	routine->GetForeignRelSize = get_rel_size;
-	routine->GetForeignPaths = get_paths;
-	routine->GetForeignPlan = get_plan;
-	routine->BeginForeignScan = begin_scan;
-	routine->IterateForeignScan = iterate_scan;
-	routine->ReScanForeignScan = rescan;
-	routine->EndForeignScan = end_scan;
-
-	routine->PlanForeignModify = qt_fdw_plan_modify;
-	routine->BeginForeignModify = qt_fdw_begin_modify;
-	routine->ExecForeignInsert = qt_fdw_insert;
-	routine->EndForeignModify = qt_fdw_end_insert;
-	routine->BeginForeignInsert = qt_fdw_begin_insert;
-	routine->EndForeignInsert = qt_fdw_end_insert;
-	routine->IsForeignRelUpdatable = qt_fdw_is_updatable;
-	routine->ExecForeignTruncate = qt_fdw_truncate;
-	PG_RETURN_POINTER(routine);
-}
-
-/* No object has options. */
-Datum
-qtopic_fdw_validator(PG_FUNCTION_ARGS)
-{
-	if (untransformRelOptions(PG_GETARG_DATUM(0)) != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("topics have no foreign data wrapper options"),
-				 errhint("Use alter_topic() to configure a topic.")));
-	PG_RETURN_VOID();
-}
-
-QtTopic *
-qt_fdw_topic(Relation rel)
-{
-	QtTopicRow	row;
-
-	if (strcmp(get_namespace_name(RelationGetNamespace(rel)), QT_RELATION_SCHEMA) != 0 ||
-		!qt_catalog_find_relation(RelationGetRelationName(rel), &row))
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
-				 errmsg("foreign table \"%s\" is not the relation of a topic",
-						RelationGetRelationName(rel)),
-				 errhint("Use create_topic() to create a topic with its relation.")));
-	return qt_topic_lookup(row.name, false);
-}
-
-static void
-get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
-{
-	rel->rows = clamp_row_est(ROWS_ESTIMATE *
-							  clauselist_selectivity(root, rel->baserestrictinfo, 0,
-													 JOIN_INNER, NULL));
-	rel->tuples = ROWS_ESTIMATE;
-}
-
-static void
-get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
-{
-	Cost		run_cost = rel->tuples * (cpu_tuple_cost + rel->baserestrictcost.per_tuple);
-	Cost		startup_cost = rel->baserestrictcost.startup;
-
-	add_path(rel, (Path *) create_foreignscan_path(root, rel, NULL, rel->rows,
-												   startup_cost, startup_cost + run_cost,
-												   NIL, NULL, NULL, NIL));
-}
-
-static ForeignScan *
-get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best_path,
-		 List *tlist, List *scan_clauses, Plan *outer_plan)
-{
-	return make_foreignscan(tlist, extract_actual_clauses(scan_clauses, false),
-							rel->relid, NIL, NIL, NIL, NIL, outer_plan);
-}
-
-static void
-begin_scan(ForeignScanState *node, int eflags)
-{
-	Relation	rel = node->ss.ss_currentRelation;
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	List	   *private = plan->fdw_private;
+	EState	   *estate = node->ss.ps.state;
 	TopicScan  *state;
+	ListCell   *lc;
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
 	state = palloc0(sizeof(TopicScan));
-	state->topic = qt_fdw_topic(rel);
-	state->topic_id = state->topic->id;
-	state->partition_count = state->topic->partition_count;
-	state->context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt,
-										   "qtopic topic scan", ALLOCSET_DEFAULT_SIZES);
-	qt_batch_reader_init(&state->reader);
+	state->columns = list_nth(private, QT_PRIVATE_COLUMNS);
+	state->strategies = list_nth(private, QT_PRIVATE_STRATEGIES);
+	state->values = ExecInitExprList(plan->fdw_exprs, &node->ss.ps);
+	foreach(lc, plan->fdw_exprs)
+		state->types = lappend_oid(state->types, exprType(lfirst(lc)));
+	state->backward = linitial_int(list_nth(private, QT_PRIVATE_BACKWARD)) != 0;
+	state->aggregates = list_nth(private, QT_PRIVATE_AGGREGATES);
+	state->grouped = list_member_int(state->aggregates, QT_AGGREGATE_PARTITION);
+	state->ends_only = !list_member_int(state->aggregates, QT_AGGREGATE_COUNT);
+	foreach(lc, (List *) list_nth(private, QT_PRIVATE_NEEDED))
+		state->needed |= 1 << lfirst_int(lc);
+	state->bounds_context = AllocSetContextCreate(estate->es_query_cxt, "qtopic bounds",
+												  ALLOCSET_SMALL_SIZES);
+	qt_reader_open(&state->reader,
+				   qt_fdw_topic(linitial_oid(list_nth(private, QT_PRIVATE_RELATION))),
+				   estate);
 	node->fdw_state = state;
 }
 
-static TupleTableSlot *
-iterate_scan(ForeignScanState *node)
+TupleTableSlot *
+qt_fdw_iterate(ForeignScanState *node)
 {
 	TopicScan  *state = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	QtTopicConfig *config;
 	QtRecord	record;
 	MemoryContext old;
 
 	ExecClearTuple(slot);
-	if (!next_record(state, node->ss.ps.state, &record))
+	if (!state->started)
+		start(node);
+
+	if (state->aggregates != NIL)
+		return next_aggregate(state, slot) ? ExecStoreVirtualTuple(slot) : slot;
+
+	if (!qt_reader_next(&state->reader, &record))
 		return slot;
 
+	config = &state->reader.topic->config;
 	old = MemoryContextSwitchTo(node->ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
-	qt_record_to_row(&record, &state->source,
-					 state->topic->config.key_format, state->topic->config.value_format,
+	qt_record_to_row(&record, &state->reader.source,
+					 config->key_format, config->value_format, state->needed,
 					 slot->tts_values, slot->tts_isnull);
 	MemoryContextSwitchTo(old);
 	return ExecStoreVirtualTuple(slot);
 }
 
-static void
-rescan(ForeignScanState *node)
+void
+qt_fdw_rescan(ForeignScanState *node)
 {
 	TopicScan  *state = node->fdw_state;
 
-	close_partition(state);
-	state->partition = 0;
+	/* values may have changed: compute the bounds again when they are needed */
+	state->started = false;
+}
+
+void
+qt_fdw_end_scan(ForeignScanState *node)
+{
+	TopicScan  *state = node->fdw_state;
+
+	if (state != NULL)
+		qt_reader_close(&state->reader);
+}
+
+void
+qt_fdw_explain(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	TopicScan  *state = node->fdw_state;
+
+	if (plan->fdw_recheck_quals != NIL)
+	{
+		List	   *context = set_deparse_context_plan(es->deparse_cxt, &plan->scan.plan, NIL);
+
+		ExplainPropertyText("Log Cond",
+							deparse_expression((Node *) make_ands_explicit(plan->fdw_recheck_quals),
+											   context, list_length(es->rtable) > 1, false),
+							es);
+	}
+	if (linitial_int(list_nth(plan->fdw_private, QT_PRIVATE_BACKWARD)) != 0)
+		ExplainPropertyText("Direction", "backward", es);
+
+	if (es->analyze && state != NULL)
+	{
+		QtTopicReader *reader = &state->reader;
+
+		ExplainPropertyInteger("Partitions Read", NULL, reader->partitions_read, es);
+		ExplainPropertyInteger("Segments Read", NULL,
+							   reader->segments_read +
+							   (reader->scanning ? reader->scan.segments_read : 0), es);
+		if (state->started && state->bounds.low > 0)
+			ExplainPropertyInteger("First Offset", NULL, state->bounds.low, es);
+		if (state->started && state->bounds.high != PG_INT64_MAX)
+			ExplainPropertyInteger("Last Offset", NULL, state->bounds.high, es);
+		ExplainPropertyInteger("Batches Read", NULL, reader->batches_read, es);
+		ExplainPropertyInteger("Batches Passed", NULL,
+							   reader->batches_passed +
+							   (reader->scanning ? reader->scan.leaf.batches_passed : 0), es);
+	}
+}
+
+/* ---- bounds ---- */
+
+static void
+start(ForeignScanState *node)
+{
+	TopicScan  *state = node->fdw_state;
+
+	compute_bounds(state, node->ss.ps.ps_ExprContext);
+	qt_reader_start(&state->reader, &state->bounds);
+	state->started = true;
+	state->finished = false;
+}
+
+/* Evaluate the conditions. */
+static void
+compute_bounds(TopicScan *state, ExprContext *econtext)
+{
+	ListCell   *column;
+	ListCell   *strategy;
+	ListCell   *value;
+	ListCell   *type;
+	MemoryContext old;
+
+	MemoryContextReset(state->bounds_context);
+	qt_read_bounds_init(&state->bounds);
+	state->bounds.backward = state->backward;
+	old = MemoryContextSwitchTo(state->bounds_context);
+	forfour(column, state->columns, strategy, state->strategies,
+			value, state->values, type, state->types)
+	{
+		bool		isnull;
+		Datum		datum = ExecEvalExpr((ExprState *) lfirst(value), econtext, &isnull);
+
+		if (isnull)
+			state->bounds.nothing = true;	/* NULL is never true */
+		else
+			apply_condition(&state->bounds, lfirst_int(column), lfirst_int(strategy),
+							datum, lfirst_oid(type), state->reader.partition_count);
+	}
+	MemoryContextSwitchTo(old);
 }
 
 static void
-end_scan(ForeignScanState *node)
+apply_condition(QtReadBounds *bounds, int column, int strategy, Datum value,
+				Oid type, int partition_count)
 {
-	if (node->fdw_state != NULL)
-		close_partition(node->fdw_state);
+	if (strategy == QT_STRATEGY_ANY)
+	{
+		ArrayType  *array = DatumGetArrayTypeP(value);
+		Oid			element = ARR_ELEMTYPE(array);
+		Bitmapset  *partitions = NULL;
+		Datum	   *values;
+		bool	   *nulls;
+		int			count;
+
+		deconstruct_array(array, element, get_typlen(element), true,
+						  element == INT2OID ? TYPALIGN_SHORT :
+						  element == INT4OID ? TYPALIGN_INT : TYPALIGN_DOUBLE,
+						  &values, &nulls, &count);
+		for (int i = 0; i < count; i++)
+		{
+			int64		partition = nulls[i] ? -1 : integer_value(values[i], element);
+
+			if (partition >= 0 && partition < partition_count)
+				partitions = bms_add_member(partitions, (int) partition);
+		}
+		keep_partitions(bounds, partitions);
+	}
+	else if (column == QT_COLUMN_PARTITION)
+		apply_partition(bounds, strategy, integer_value(value, type), partition_count);
+	else if (column == QT_COLUMN_OFFSET)
+		apply_offset(bounds, strategy, integer_value(value, type));
+	else
+		apply_time(bounds, strategy, DatumGetTimestampTz(value));
+}
+
+static void
+apply_partition(QtReadBounds *bounds, int strategy, int64 value, int partition_count)
+{
+	QtReadBounds range;
+	Bitmapset  *partitions = NULL;
+
+	qt_read_bounds_init(&range);
+	apply_offset(&range, strategy, value);
+	range.low = Max(range.low, 0);
+	range.high = Min(range.high, partition_count - 1);
+	if (!range.nothing && range.low <= range.high)
+		partitions = bms_add_range(NULL, (int) range.low, (int) range.high);
+	keep_partitions(bounds, partitions);
+}
+
+static void
+apply_offset(QtReadBounds *bounds, int strategy, int64 value)
+{
+	if ((strategy == BTLessStrategyNumber && value == PG_INT64_MIN) ||
+		(strategy == BTGreaterStrategyNumber && value == PG_INT64_MAX))
+	{
+		bounds->nothing = true;
+		return;
+	}
+	switch (strategy)
+	{
+		case BTLessStrategyNumber:
+			bounds->high = Min(bounds->high, value - 1);
+			break;
+		case BTLessEqualStrategyNumber:
+			bounds->high = Min(bounds->high, value);
+			break;
+		case BTEqualStrategyNumber:
+			bounds->low = Max(bounds->low, value);
+			bounds->high = Min(bounds->high, value);
+			break;
+		case BTGreaterEqualStrategyNumber:
+			bounds->low = Max(bounds->low, value);
+			break;
+		case BTGreaterStrategyNumber:
+			bounds->low = Max(bounds->low, value + 1);
+			break;
+		default:
+			elog(ERROR, "unexpected strategy %d", strategy);
+	}
 }
 
 /*
- * The next record of the topic; false at the end.  Between two calls no pin
- * is held; the executor's lock on the foreign table keeps drop_topic away.
+ * Records have whole milliseconds, the value has microseconds.  An infinite
+ * value compares with what records of times that SQL cannot show look like.
  */
-static bool
-next_record(TopicScan *state, EState *estate, QtRecord *record)
+static void
+apply_time(QtReadBounds *bounds, int strategy, TimestampTz value)
 {
-	for (;;)
+	int64		floor;
+	bool		whole;
+
+	if (TIMESTAMP_NOT_FINITE(value))
 	{
-		if (state->reading)
+		floor = qt_timestamp_edge_ms(TIMESTAMP_IS_NOEND(value));
+		whole = false;
+		/* at or beyond the edge is equal to infinity */
+		if (TIMESTAMP_IS_NOEND(value))
 		{
-			while (qt_batch_reader_next(&state->reader, record))
-				if (record->offset >= state->scan.log_start_offset)
-					return true;
-			state->reading = false;
+			if (strategy == BTGreaterStrategyNumber)
+				bounds->nothing = true;
+			else if (strategy == BTGreaterEqualStrategyNumber || strategy == BTEqualStrategyNumber)
+				bounds->time_low = Max(bounds->time_low, floor);
+			else if (strategy == BTLessStrategyNumber)
+				bounds->time_high = Min(bounds->time_high, floor - 1);
 		}
-
-		if (state->scanning && state->batch < state->scan.leaf.batch_count)
+		else
 		{
-			QtStoredBatch *batch = &state->scan.leaf.batches[state->batch++];
-
-			state->source.topic = state->topic->name;
-			state->source.partition = state->partition;
-			state->source.last_offset = batch->last_offset;
-			qt_batch_reader_open(&state->reader, batch->data, batch->len,
-								 &state->source, qt_guc_check_crcs);
-			state->reading = true;
-			continue;
+			if (strategy == BTLessStrategyNumber)
+				bounds->nothing = true;
+			else if (strategy == BTLessEqualStrategyNumber || strategy == BTEqualStrategyNumber)
+				bounds->time_high = Min(bounds->time_high, floor);
+			else if (strategy == BTGreaterStrategyNumber)
+				bounds->time_low = Max(bounds->time_low, floor + 1);
 		}
+		return;
+	}
 
-		CHECK_FOR_INTERRUPTS();
-		if (!state->scanning)
-		{
-			MemoryContext old;
-
-			if (state->partition >= state->partition_count)
-				return false;
-			old = MemoryContextSwitchTo(state->context);
-			qt_topic_refresh(state->topic);
-			qt_read_view_of_statement(&state->view, estate, state->topic, state->partition);
-			qt_scan_begin(&state->scan, state->topic, state->partition, &state->view, 0);
-			state->scan.leaf.position = state->scan.log_start_offset;
-			MemoryContextSwitchTo(old);
-			state->scanning = true;
-			state->batch = 0;
-		}
-
-		state->batch = 0;
-		if (!qt_scan_next(&state->scan, PG_INT64_MAX, CHUNK_BYTES))
-		{
-			close_partition(state);
-			state->partition++;
-		}
+	floor = qt_timestamp_to_ms(value);
+	whole = qt_timestamp_from_ms(floor) == value;
+	switch (strategy)
+	{
+		case BTLessStrategyNumber:
+			bounds->time_high = Min(bounds->time_high, whole ? floor - 1 : floor);
+			break;
+		case BTLessEqualStrategyNumber:
+			bounds->time_high = Min(bounds->time_high, floor);
+			break;
+		case BTEqualStrategyNumber:
+			if (!whole)
+				bounds->nothing = true;
+			bounds->time_low = Max(bounds->time_low, floor);
+			bounds->time_high = Min(bounds->time_high, floor);
+			break;
+		case BTGreaterEqualStrategyNumber:
+			bounds->time_low = Max(bounds->time_low, whole ? floor : floor + 1);
+			break;
+		case BTGreaterStrategyNumber:
+			bounds->time_low = Max(bounds->time_low, floor + 1);
+			break;
+		default:
+			elog(ERROR, "unexpected strategy %d", strategy);
 	}
 }
 
 static void
-close_partition(TopicScan *state)
+keep_partitions(QtReadBounds *bounds, Bitmapset *partitions)
 {
-	if (state->scanning)
+	bounds->partitions = bounds->some_partitions ?
+		bms_intersect(bounds->partitions, partitions) : partitions;
+	bounds->some_partitions = true;
+}
+
+static int64
+integer_value(Datum value, Oid type)
+{
+	switch (type)
 	{
-		qt_scan_end(&state->scan);
-		qt_read_view_close(&state->view);
+		case INT2OID:
+			return DatumGetInt16(value);
+		case INT4OID:
+			return DatumGetInt32(value);
+		default:
+			return DatumGetInt64(value);
 	}
-	state->scanning = false;
-	state->reading = false;
+}
+
+/* ---- aggregates ---- */
+
+/* One row for each partition if grouped, else one row for all. */
+static bool
+next_aggregate(TopicScan *state, TupleTableSlot *slot)
+{
+	QtPartitionSummary total = {0};
+	QtPartitionSummary part;
+	ListCell   *lc;
+	int			i = 0;
+
+	if (state->finished)
+		return false;
+	if (state->grouped)
+	{
+		if (!qt_reader_summarize(&state->reader, state->ends_only, &total))
+			return false;
+	}
+	else
+	{
+		while (qt_reader_summarize(&state->reader, state->ends_only, &part))
+		{
+			if (total.count == 0 || part.first_offset < total.first_offset)
+				total.first_offset = part.first_offset;
+			if (total.count == 0 || part.last_offset > total.last_offset)
+				total.last_offset = part.last_offset;
+			total.count += part.count;
+		}
+		state->finished = true;
+	}
+
+	foreach(lc, state->aggregates)
+	{
+		slot->tts_isnull[i] = false;
+		switch ((QtAggregate) lfirst_int(lc))
+		{
+			case QT_AGGREGATE_PARTITION:
+				slot->tts_values[i] = Int32GetDatum(total.partition);
+				break;
+			case QT_AGGREGATE_COUNT:
+				slot->tts_values[i] = Int64GetDatum(total.count);
+				break;
+			case QT_AGGREGATE_MIN_OFFSET:
+				slot->tts_values[i] = Int64GetDatum(total.first_offset);
+				slot->tts_isnull[i] = total.count == 0;
+				break;
+			case QT_AGGREGATE_MAX_OFFSET:
+				slot->tts_values[i] = Int64GetDatum(total.last_offset);
+				slot->tts_isnull[i] = total.count == 0;
+				break;
+		}
+		i++;
+	}
+	return true;
 }

@@ -49,10 +49,11 @@ static void set_view(QtReadView *view, Snapshot snapshot, QtStop *stop,
 					 const QtSettledHint hints[2]);
 static bool hint_is_usable(QtSettledHint hint, Snapshot snapshot);
 static uint64 full_xid(TransactionId xid);
+static void scan_segment(QtPartitionScan *scan);
+static void publish(QtPartitionScan *scan);
 static QtPartition *current_partition(QtPartitionScan *scan);
-static QtSegment *next_segment(QtPartition *partition, int ordinal);
+static QtSegment *segment_at(QtPartition *partition, int ordinal, bool backward);
 static void check_segment_complete(QtPartitionScan *scan, const QtSegment *segment);
-static void finish(QtPartitionScan *scan, QtScanEnd end);
 
 void
 qt_read_view_open(QtReadView *view, QtTopic *topic, int number)
@@ -104,6 +105,7 @@ qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int number,
 			  QtReadView *view, int64 position)
 {
 	QtPartition *partition;
+	int64		settled = Max(view->settled, view->stop ? view->stop->settled : 0);
 
 	memset(scan, 0, sizeof(*scan));
 	scan->topic = topic;
@@ -122,20 +124,59 @@ qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int number,
 		partition = current_partition(scan);
 	}
 
+	scan->leaf.bound = PG_INT64_MAX;
+	if (view->stop && view->stop->bound != PG_INT64_MAX)
+	{
+		scan->leaf.bound = settled = view->stop->bound;
+		scan->leaf.bound_base = view->stop->bound_base;
+	}
+
 	scan->log_start_offset = partition->log_start_offset;
 	scan->ordinal = partition->segments[0].ordinal;
 	scan->leaf.snapshot = view->snapshot;
 	scan->leaf.position = position;
-	scan->leaf.bound = view->stop ? view->stop->bound : PG_INT64_MAX;
-	scan->leaf.next_key = Max(partition->log_start_offset, Min(position, view->settled));
+	scan->leaf.upto = PG_INT64_MAX;
+	scan->leaf.min_time = PG_INT64_MIN;
+	scan->leaf.next_key = Max(partition->log_start_offset, Min(position, settled));
+}
+
+void
+qt_scan_begin_backward(QtPartitionScan *scan, QtTopic *topic, int number,
+					   QtReadView *view, int64 position, int64 upto)
+{
+	QtPartition *partition;
+
+	/* where does the snapshot stop? */
+	if (view->stop->bound == PG_INT64_MAX)
+	{
+		qt_scan_begin(scan, topic, number, view, PG_INT64_MAX);
+		(void) qt_scan_next(scan, 1, 1);
+		if (scan->end == QT_SCAN_END)
+			view->stop->bound = view->stop->bound_base = scan->leaf.next_key;
+		qt_scan_end(scan);
+	}
+
+	/* which batch holds the highest offset that is wanted? */
+	qt_scan_begin(scan, topic, number, view, Min(upto, view->stop->bound));
+	scan->leaf.headers_only = true;
+	if (qt_scan_next(scan, 1, 1))
+		scan->leaf.next_key = scan->leaf.batches[0].last_offset + 1;
+	else
+		scan->leaf.next_key = view->stop->bound;
+	scan->leaf.headers_only = false;
+
+	partition = current_partition(scan);
+	scan->ordinal = partition->segments[partition->segment_count - 1].ordinal;
+	scan->segments_read = 0;
+	scan->done = false;
+	scan->leaf.backward = true;
+	scan->leaf.position = Max(position, scan->log_start_offset);
 }
 
 bool
 qt_scan_next(QtPartitionScan *scan, int64 max_records, Size max_bytes)
 {
 	MemoryContext old;
-	QtPartition *partition;
-	QtSettledHint hint;
 
 	MemoryContextReset(scan->context);
 	scan->leaf.batches = NULL;
@@ -147,45 +188,11 @@ qt_scan_next(QtPartitionScan *scan, int64 max_records, Size max_bytes)
 
 	old = MemoryContextSwitchTo(scan->context);
 	while (!scan->done && scan->leaf.batch_count == 0)
-	{
-		QtSegment	segment = *next_segment(current_partition(scan), scan->ordinal);
-		QtSegment  *next;
-		QtScanEnd	end;
-
-		LockRelationOid(segment.leaf, AccessShareLock);
-		if (!scan->topic->valid)
-		{
-			/* the lock brought news: look the segment up again */
-			UnlockRelationOid(segment.leaf, AccessShareLock);
-			continue;
-		}
-		scan->leaf.leaf = segment.leaf;
-		scan->ordinal = segment.ordinal;
-		end = qt_segment_scan(&scan->leaf);
-		UnlockRelationOid(segment.leaf, AccessShareLock);
-
-		if (end == QT_SCAN_STOPPED)
-			finish(scan, end);
-		else if (end == QT_SCAN_END)
-		{
-			check_segment_complete(scan, &segment);
-			next = next_segment(current_partition(scan), segment.ordinal + 1);
-			if (next == NULL)
-				finish(scan, end);
-			else
-				scan->ordinal = next->ordinal;
-		}
-	}
+		scan_segment(scan);
 	MemoryContextSwitchTo(old);
 
-	/* all below next_key was settled in the snapshot */
-	partition = current_partition(scan);
-	hint.offset = scan->leaf.next_key;
-	hint.xid = full_xid(scan->view->snapshot->xmax);
-	qt_slot_publish(partition->slot, &partition->key, hint);
-	if (scan->view->stop)
-		scan->view->stop->settled = Max(scan->view->stop->settled, scan->leaf.next_key);
-
+	if (!scan->leaf.backward)
+		publish(scan);
 	qt_segment_flush(scan->leaf.flush_to);
 	return scan->leaf.batch_count > 0;
 }
@@ -195,7 +202,7 @@ qt_scan_stable_offset(const QtPartitionScan *scan)
 {
 	int64		offset = scan->leaf.next_key;
 
-	Assert(scan->done);
+	Assert(scan->done && scan->end != QT_SCAN_OUTSIDE);
 	if (scan->end == QT_SCAN_STOPPED)
 		offset = Max(offset, scan->leaf.stop_base);
 	return Max(offset, scan->log_start_offset);
@@ -250,6 +257,7 @@ find_stop(EState *estate, Oid sequence)
 	if (!found)
 	{
 		stop->bound = PG_INT64_MAX;
+		stop->bound_base = 0;
 		stop->settled = 0;
 	}
 	return stop;
@@ -313,6 +321,67 @@ full_xid(TransactionId xid)
 
 /* ---- scanning ---- */
 
+/* Scan on in the current segment, or go to the next one. */
+static void
+scan_segment(QtPartitionScan *scan)
+{
+	QtSegment	segment = *segment_at(current_partition(scan), scan->ordinal, scan->leaf.backward);
+	QtSegment  *next;
+	QtScanEnd	end;
+
+	LockRelationOid(segment.leaf, AccessShareLock);
+	if (!scan->topic->valid)
+	{
+		/* the lock brought news: look the segment up again */
+		UnlockRelationOid(segment.leaf, AccessShareLock);
+		return;
+	}
+	if (scan->ordinal != segment.ordinal || scan->segments_read == 0)
+		scan->segments_read++;
+	scan->leaf.leaf = segment.leaf;
+	scan->ordinal = segment.ordinal;
+	end = qt_segment_scan(&scan->leaf);
+	UnlockRelationOid(segment.leaf, AccessShareLock);
+
+	if (end == QT_SCAN_END)
+	{
+		if (!scan->leaf.backward)
+			check_segment_complete(scan, &segment);
+		next = segment_at(current_partition(scan),
+						  segment.ordinal + (scan->leaf.backward ? -1 : 1),
+						  scan->leaf.backward);
+		if (next != NULL)
+		{
+			scan->ordinal = next->ordinal;
+			scan->segments_read++;
+			return;
+		}
+	}
+	if (end != QT_SCAN_LIMIT)
+	{
+		scan->done = true;
+		scan->end = end;
+		if (end == QT_SCAN_STOPPED && scan->view->stop &&
+			scan->leaf.stop_key < scan->view->stop->bound)
+		{
+			scan->view->stop->bound = scan->leaf.stop_key;
+			scan->view->stop->bound_base = scan->leaf.stop_base;
+		}
+	}
+}
+
+/* Let others know how far we got: all below was settled in the snapshot. */
+static void
+publish(QtPartitionScan *scan)
+{
+	QtPartition *partition = current_partition(scan);
+	QtSettledHint hint = {scan->leaf.next_key, full_xid(scan->view->snapshot->xmax)};
+
+	qt_slot_publish(partition->slot, &partition->key, hint);
+	if (scan->view->stop)
+		scan->view->stop->settled = Max(scan->view->stop->settled, scan->leaf.next_key);
+}
+
 /* The partition, from a valid cache entry. */
 static QtPartition *
 current_partition(QtPartitionScan *scan)
@@ -321,13 +390,22 @@ current_partition(QtPartitionScan *scan)
 	return qt_topic_partition(scan->topic, scan->partition);
 }
 
-/* The first segment whose ordinal is not below, or NULL. */
+/* The segment of that ordinal, or the next one in the direction, or NULL. */
 static QtSegment *
-next_segment(QtPartition *partition, int ordinal)
+segment_at(QtPartition *partition, int ordinal, bool backward)
 {
-	for (int i = 0; i < partition->segment_count; i++)
-		if (partition->segments[i].ordinal >= ordinal)
-			return &partition->segments[i];
+	if (backward)
+	{
+		for (int i = partition->segment_count - 1; i >= 0; i--)
+			if (partition->segments[i].ordinal <= ordinal)
+				return &partition->segments[i];
+	}
+	else
+	{
+		for (int i = 0; i < partition->segment_count; i++)
+			if (partition->segments[i].ordinal >= ordinal)
+				return &partition->segments[i];
+	}
 	return NULL;
 }
 
@@ -348,13 +426,4 @@ check_segment_complete(QtPartitionScan *scan, const QtSegment *segment)
 					   segment->leaf_no, (long long) segment->last_key,
 					   (long long) scan->leaf.next_key),
 			 errhint("The records expired while they were read, or the storage was restored in part.")));
-}
-
-static void
-finish(QtPartitionScan *scan, QtScanEnd end)
-{
-	scan->done = true;
-	scan->end = end;
-	if (end == QT_SCAN_STOPPED && scan->view->stop)
-		scan->view->stop->bound = Min(scan->view->stop->bound, scan->leaf.stop_key);
 }

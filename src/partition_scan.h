@@ -24,6 +24,7 @@ typedef struct QtStop
 {
 	Oid			sequence;		/* identity of the partition; hash key */
 	int64		bound;			/* keys from here on are out */
+	int64		bound_base;		/* base offset of the batch at the bound */
 	int64		settled;		/* below this every row is settled */
 } QtStop;
 
@@ -55,8 +56,9 @@ typedef struct QtPartitionScan
 	QtReadView *view;
 	int64		log_start_offset;
 	int			ordinal;		/* of the segment the scan is in */
+	int			segments_read;
 	bool		done;
-	QtScanEnd	end;			/* why it is done: END or STOPPED */
+	QtScanEnd	end;			/* why it is done: not LIMIT */
 	MemoryContext context;		/* of the batches; reset by each chunk */
 	QtLeafScan	leaf;
 } QtPartitionScan;
@@ -64,10 +66,19 @@ typedef struct QtPartitionScan
 /*
  * Begin a scan that returns the batches which hold records at or above
  * position.  Sets log_start_offset; the caller checks the position.  Memory
- * is of the current context.
+ * is of the current context.  The caller may then set upto, min_time and
+ * headers_only of scan->leaf.
  */
 extern void qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int partition,
 						  QtReadView *view, int64 position);
+
+/*
+ * Begin a scan downwards, from the batch that holds upto (or the last one below
+ * it) to the one that holds position.  The view is of a statement or a
+ * transaction; its stop is found out first, by a scan upwards.
+ */
+extern void qt_scan_begin_backward(QtPartitionScan *scan, QtTopic *topic, int partition,
+								   QtReadView *view, int64 position, int64 upto);
 
 /*
  * Read the next chunk into scan->leaf.batches, about max_records and
@@ -78,7 +89,8 @@ extern void qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int partition,
 extern bool qt_scan_next(QtPartitionScan *scan, int64 max_records, Size max_bytes);
 
 /*
- * Where the scan stopped, or the end it came to; valid when done.  A scan
+ * Where the scan stopped, or the end it came to; valid when it is done with
+ * END or STOPPED.  A scan
  * from a settled point with a fresh snapshot gives the last stable offset.
  */
 extern int64 qt_scan_stable_offset(const QtPartitionScan *scan);

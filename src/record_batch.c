@@ -414,6 +414,12 @@ qt_batch_patch(char *batch, int64 base_offset, int32 leader_epoch)
 	put32(batch + LEADER_EPOCH_AT, leader_epoch);
 }
 
+int64
+qt_batch_max_timestamp(const char *header)
+{
+	return get64(header + MAX_TIMESTAMP_AT);
+}
+
 void
 qt_batch_header_decode(const char *data, Size len,
 					   const QtBatchSource *source, QtBatchHeader *header)

@@ -155,6 +155,9 @@ extern void qt_batch_header_decode_slice(const char *data, Size len, Size total_
 										 const QtBatchSource *source,
 										 QtBatchHeader *header);
 
+/* The highest timestamp, from the first QT_BATCH_HEADER_SIZE bytes. */
+extern int64 qt_batch_max_timestamp(const char *header);
+
 /*
  * Iterates over the records of a batch.  `data` and source's topic must stay
  * valid until the last record was used.  The decompression buffer is kept

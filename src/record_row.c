@@ -34,27 +34,28 @@ static Datum bytes_to_text(const char *data, int len, const char *what,
 void
 qt_record_to_row(const QtRecord *record, const QtBatchSource *source,
 				 QtFormat key_format, QtFormat value_format,
-				 Datum *values, bool *nulls)
+				 int needed, Datum *values, bool *nulls)
 {
-	Jsonb	   *headers;
+	Jsonb	   *headers = NULL;
 
 	memset(nulls, 0, sizeof(bool) * QT_RECORD_COLUMNS);
 	values[QT_COLUMN_PARTITION] = Int32GetDatum(source->partition);
 	values[QT_COLUMN_OFFSET] = Int64GetDatum(record->offset);
 	values[QT_COLUMN_TIMESTAMP] = TimestampTzGetDatum(qt_timestamp_from_ms(record->timestamp));
 
-	if (record->key_len < 0)
+	if (record->key_len < 0 || !(needed & (1 << QT_COLUMN_KEY)))
 		nulls[QT_COLUMN_KEY] = true;
 	else
 		values[QT_COLUMN_KEY] = bytes_to_datum(record->key, record->key_len, key_format,
 											   "key", record, source);
-	if (record->value_len < 0)
+	if (record->value_len < 0 || !(needed & (1 << QT_COLUMN_VALUE)))
 		nulls[QT_COLUMN_VALUE] = true;
 	else
 		values[QT_COLUMN_VALUE] = bytes_to_datum(record->value, record->value_len, value_format,
 												 "value", record, source);
 
-	headers = record->header_count == 0 ? NULL : qt_headers_decode(record, source);
+	if (record->header_count > 0 && (needed & (1 << QT_COLUMN_HEADERS)))
+		headers = qt_headers_decode(record, source);
 	if (headers == NULL)
 		nulls[QT_COLUMN_HEADERS] = true;
 	else
@@ -79,12 +80,17 @@ qt_timestamp_to_ms(TimestampTz timestamp)
 TimestampTz
 qt_timestamp_from_ms(int64 ms)
 {
-	/* what SQL cannot show is shown as infinity */
-	if (ms > (END_TIMESTAMP / 1000) + EPOCH_DIFFERENCE_MS - 1)
+	if (ms >= qt_timestamp_edge_ms(true))
 		return DT_NOEND;
-	if (ms < (MIN_TIMESTAMP / 1000) + EPOCH_DIFFERENCE_MS + 1)
+	if (ms <= qt_timestamp_edge_ms(false))
 		return DT_NOBEGIN;
 	return (ms - EPOCH_DIFFERENCE_MS) * 1000;
+}
+
+int64
+qt_timestamp_edge_ms(bool end)
+{
+	return (end ? END_TIMESTAMP : MIN_TIMESTAMP) / 1000 + EPOCH_DIFFERENCE_MS;
 }
 
 /*

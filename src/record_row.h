@@ -24,14 +24,17 @@ enum
 	QT_RECORD_COLUMNS
 };
 
+#define QT_ALL_COLUMNS	((1 << QT_RECORD_COLUMNS) - 1)
+
 /*
- * Fill the columns; memory is of the current context.  A key or value that
+ * Fill the columns whose bits are set in needed, and make the others NULL;
+ * memory is of the current context.  A key or value that
  * does not decode is 22021 (text) or 22P02 (jsonb), naming topic, partition
  * and offset.
  */
 extern void qt_record_to_row(const QtRecord *record, const QtBatchSource *source,
 							 QtFormat key_format, QtFormat value_format,
-							 Datum *values, bool *nulls);
+							 int needed, Datum *values, bool *nulls);
 
 /*
  * Set the key, value or headers of a record.  The record points into the datum
@@ -53,6 +56,10 @@ extern int64 qt_record_timestamp(const QtTopic *topic, bool given, TimestampTz t
 /* Milliseconds since 1970, truncated; 22008 for infinity. */
 extern int64 qt_timestamp_to_ms(TimestampTz timestamp);
 
+/* A time that SQL cannot show is infinity. */
 extern TimestampTz qt_timestamp_from_ms(int64 ms);
+
+/* The first ms that is shown as infinity, or the last one as -infinity. */
+extern int64 qt_timestamp_edge_ms(bool end);
 
 #endif							/* QTOPIC_RECORD_ROW_H */

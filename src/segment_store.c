@@ -72,6 +72,7 @@ static bool row_is_settled(QtLeafScan *scan, HeapTuple row, Buffer buffer,
 						   bool *committed);
 static void copy_batch(QtLeafScan *scan, int64 last_offset, struct varlena *batch);
 static int64 batch_base_offset(struct varlena *batch);
+static int64 batch_max_timestamp(struct varlena *batch);
 
 int
 qt_segment_append(const QtAppendTarget *target, const QtPackedBatch *batches,
@@ -166,6 +167,7 @@ qt_segment_scan(QtLeafScan *scan)
 	Relation	leaf = table_open(scan->leaf, NoLock);
 	Relation	index = open_scan_index(leaf);
 	TupleTableSlot *slot = table_slot_create(leaf, NULL);
+	ScanDirection direction = scan->backward ? BackwardScanDirection : ForwardScanDirection;
 	IndexScanDesc desc;
 	ScanKeyData key;
 	TransactionId known_xmin = InvalidTransactionId;
@@ -174,13 +176,14 @@ qt_segment_scan(QtLeafScan *scan)
 	int64		records = 0;
 	Size		bytes = 0;
 
-	ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_INT8GE,
-				Int64GetDatum(scan->next_key));
+	ScanKeyInit(&key, 1,
+				scan->backward ? BTLessStrategyNumber : BTGreaterEqualStrategyNumber,
+				scan->backward ? F_INT8LT : F_INT8GE, Int64GetDatum(scan->next_key));
 	desc = index_beginscan(leaf, index, SnapshotAny, 1, 0);
 	desc->xs_want_itup = true;
 	index_rescan(desc, &key, 1, NULL, 0);
 
-	while (index_getnext_slot(desc, ForwardScanDirection, slot))
+	while (index_getnext_slot(desc, direction, slot))
 	{
 		bool		isnull;
 		bool		committed;
@@ -201,9 +204,14 @@ qt_segment_scan(QtLeafScan *scan)
 		if (last_offset >= scan->bound)
 		{
 			scan->stop_key = last_offset;
-			scan->stop_base = scan->bound;
+			scan->stop_base = Max(scan->next_key, scan->bound_base);
 			scan->stop_xid = InvalidTransactionId;
 			end = QT_SCAN_STOPPED;
+			break;
+		}
+		if (scan->backward && last_offset < scan->position)
+		{
+			end = QT_SCAN_OUTSIDE;
 			break;
 		}
 
@@ -212,6 +220,7 @@ qt_segment_scan(QtLeafScan *scan)
 		if (!row_is_settled(scan, row, ((BufferHeapTupleTableSlot *) slot)->buffer,
 							&known_xmin, &known_committed, &committed))
 		{
+			Assert(!scan->backward);
 			scan->stop_key = last_offset;
 			scan->stop_base = Max(scan->next_key, batch_base_offset(batch));
 			scan->stop_xid = HeapTupleHeaderGetXmin(row->t_data);
@@ -227,11 +236,22 @@ qt_segment_scan(QtLeafScan *scan)
 				end = QT_SCAN_LIMIT;
 				break;
 			}
-			copy_batch(scan, last_offset, batch);
-			records += last_offset - Max(scan->position, scan->next_key) + 1;
-			bytes += scan->batches[scan->batch_count - 1].len;
+			if (scan->min_time != PG_INT64_MIN && batch_max_timestamp(batch) < scan->min_time)
+				scan->batches_passed++;
+			else
+			{
+				copy_batch(scan, last_offset, batch);
+				records += scan->backward ? 1 :
+					last_offset - Max(scan->position, scan->next_key) + 1;
+				bytes += scan->batches[scan->batch_count - 1].len;
+			}
 		}
-		scan->next_key = last_offset + 1;
+		scan->next_key = scan->backward ? last_offset : last_offset + 1;
+		if (!scan->backward && last_offset >= scan->upto)
+		{
+			end = QT_SCAN_OUTSIDE;
+			break;
+		}
 	}
 
 	index_endscan(desc);
@@ -451,7 +471,7 @@ copy_batch(QtLeafScan *scan, int64 last_offset, struct varlena *batch)
 
 	if (scan->headers_only)
 		copy = detoast_attr_slice(batch, 0, QT_BATCH_HEADER_SIZE);
-	else if (VARATT_IS_EXTENDED(batch) && !VARATT_IS_SHORT(batch))
+	else if (VARATT_IS_EXTERNAL(batch) || VARATT_IS_COMPRESSED(batch))
 		copy = detoast_attr(batch);
 	else
 	{
@@ -475,4 +495,16 @@ batch_base_offset(struct varlena *batch)
 		VARSIZE_ANY_EXHDR(batch) >= sizeof(base))
 		memcpy(&base, VARDATA_ANY(batch), sizeof(base));
 	return (int64) pg_ntoh64(base);
+}
+
+/* From the header; a batch too short to have one is left to whoever decodes it. */
+static int64
+batch_max_timestamp(struct varlena *batch)
+{
+	struct varlena *header = VARATT_IS_EXTERNAL(batch) || VARATT_IS_COMPRESSED(batch) ?
+		detoast_attr_slice(batch, 0, QT_BATCH_HEADER_SIZE) : batch;
+
+	if (VARSIZE_ANY_EXHDR(header) < QT_BATCH_HEADER_SIZE)
+		return PG_INT64_MAX;
+	return qt_batch_max_timestamp(VARDATA_ANY(header));
 }

@@ -68,6 +68,7 @@ typedef enum QtScanEnd
 {
 	QT_SCAN_LIMIT,				/* one of the limits was reached */
 	QT_SCAN_END,				/* no more rows in the leaf */
+	QT_SCAN_OUTSIDE,			/* no more rows between position and upto */
 	QT_SCAN_STOPPED				/* a row that is not settled, or the bound */
 } QtScanEnd;
 
@@ -78,17 +79,25 @@ typedef struct QtLeafScan
 	Snapshot	snapshot;		/* MVCC, registered */
 	int64		position;		/* return no batch that ends below */
 	int64		bound;			/* batches whose last offset is not below are out */
+	int64		bound_base;		/* base offset of the first of those */
+	int64		upto;			/* the batch that holds this offset is the last */
+	int64		min_time;		/* pass batches whose records are all before */
 	bool		headers_only;	/* copy the batches' headers only */
+	bool		backward;		/* from next_key downwards; all there is settled */
 	int64		max_records;	/* stop after about that many ... */
 	Size		max_bytes;		/* ... and after that many bytes; at least one batch */
 
-	/* in and out: the first key to look at; all below it is settled */
+	/*
+	 * In and out.  Forward: the first key to look at, and all below it is
+	 * settled.  Backward: the key above the first one to look at.
+	 */
 	int64		next_key;
 
 	/* what the caller gets; palloc'd */
 	QtStoredBatch *batches;
 	int			batch_count;
 	int			batch_capacity;
+	int64		batches_passed; /* because of min_time, since the scan began */
 	XLogRecPtr	flush_to;		/* the batches are durable once WAL is flushed to here */
 	int64		stop_key;		/* last offset of the row that stopped the scan */
 	int64		stop_base;		/* its base offset */

@@ -1,0 +1,77 @@
+/*
+ * fdw_handler.c
+ *		The foreign data wrapper: a topic is a relation.
+ *
+ * Which topic a foreign table shows is told by its name alone; no option can
+ * make it another.
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "fdw_topic.h"
+#include "qtopic.h"
+
+PG_FUNCTION_INFO_V1(qtopic_fdw_handler);
+PG_FUNCTION_INFO_V1(qtopic_fdw_validator);
+
+Datum
+qtopic_fdw_handler(PG_FUNCTION_ARGS)
+{
+	FdwRoutine *routine = makeNode(FdwRoutine);
+
+	routine->GetForeignRelSize = qt_fdw_get_rel_size;
+	routine->GetForeignPaths = qt_fdw_get_paths;
+	routine->GetForeignPlan = qt_fdw_get_plan;
+	routine->GetForeignUpperPaths = qt_fdw_get_upper_paths;
+
+	routine->BeginForeignScan = qt_fdw_begin_scan;
+	routine->IterateForeignScan = qt_fdw_iterate;
+	routine->ReScanForeignScan = qt_fdw_rescan;
+	routine->EndForeignScan = qt_fdw_end_scan;
+	routine->ExplainForeignScan = qt_fdw_explain;
+
+	routine->PlanForeignModify = qt_fdw_plan_modify;
+	routine->BeginForeignModify = qt_fdw_begin_modify;
+	routine->ExecForeignInsert = qt_fdw_insert;
+	routine->EndForeignModify = qt_fdw_end_insert;
+	routine->BeginForeignInsert = qt_fdw_begin_insert;
+	routine->EndForeignInsert = qt_fdw_end_insert;
+	routine->IsForeignRelUpdatable = qt_fdw_is_updatable;
+	routine->ExecForeignTruncate = qt_fdw_truncate;
+
+	routine->AnalyzeForeignTable = qt_fdw_analyze;
+	PG_RETURN_POINTER(routine);
+}
+
+/* No object has options. */
+Datum
+qtopic_fdw_validator(PG_FUNCTION_ARGS)
+{
+	if (untransformRelOptions(PG_GETARG_DATUM(0)) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("topics have no foreign data wrapper options"),
+				 errhint("Use alter_topic() to configure a topic.")));
+	PG_RETURN_VOID();
+}
+
+QtTopic *
+qt_fdw_topic(Oid relid)
+{
+	const char *relation = get_rel_name(relid);
+	const char *schema = get_namespace_name(get_rel_namespace(relid));
+	QtTopicRow	row;
+
+	if (relation == NULL || schema == NULL || strcmp(schema, QT_RELATION_SCHEMA) != 0 ||
+		!qt_catalog_find_relation(relation, &row))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
+				 errmsg("foreign table \"%s\" is not the relation of a topic",
+						relation ? relation : ""),
+				 errhint("Use create_topic() to create a topic with its relation.")));
+	return qt_topic_lookup(row.name, false);
+}
