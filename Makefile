@@ -14,6 +14,7 @@ OBJS = \
 	src/api_produce.o \
 	src/api_record_batch.o \
 	src/api_topic.o \
+	src/api_view.o \
 	src/append.o \
 	src/batch_packer.o \
 	src/catalog.o \
@@ -42,6 +43,7 @@ OBJS = \
 	src/topic_cache.o \
 	src/topic_config.o \
 	src/topic_reader.o \
+	src/topic_view.o \
 	src/waits.o \
 	src/wakeup.o
 
@@ -54,6 +56,7 @@ SQL_FRAGMENTS = \
 	sql/45_record_batch.sql \
 	sql/50_produce.sql \
 	sql/60_fetch.sql \
+	sql/65_view.sql \
 	sql/70_views.sql \
 	sql/75_event_triggers.sql \
 	sql/80_grants.sql
