@@ -34,6 +34,12 @@ qtopic_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignScan = qt_fdw_end_scan;
 	routine->ExplainForeignScan = qt_fdw_explain;
 
+	routine->IsForeignScanParallelSafe = qt_fdw_is_parallel_safe;
+	routine->EstimateDSMForeignScan = qt_fdw_estimate_dsm;
+	routine->InitializeDSMForeignScan = qt_fdw_initialize_dsm;
+	routine->ReInitializeDSMForeignScan = qt_fdw_reinitialize_dsm;
+	routine->InitializeWorkerForeignScan = qt_fdw_initialize_worker;
+
 	routine->PlanForeignModify = qt_fdw_plan_modify;
 	routine->BeginForeignModify = qt_fdw_begin_modify;
 	routine->ExecForeignInsert = qt_fdw_insert;

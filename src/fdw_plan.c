@@ -57,6 +57,7 @@ static int	match_column(RelOptInfo *rel, Expr *expr);
 static double count_records(Oid relid);
 static void add_topic_path(PlannerInfo *root, RelOptInfo *rel, double rows,
 						   List *pathkeys, Relids required_outer, bool backward);
+static void add_parallel_path(PlannerInfo *root, RelOptInfo *rel);
 static bool ordered_by_scan(PlannerInfo *root, RelOptInfo *rel, bool *backward);
 static int	pathkey_column(RelOptInfo *rel, PathKey *pathkey);
 static void add_lookup_paths(PlannerInfo *root, RelOptInfo *rel);
@@ -102,6 +103,7 @@ qt_fdw_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	if (ordered_by_scan(root, rel, &backward))
 		add_topic_path(root, rel, rel->rows, root->query_pathkeys,
 					   rel->lateral_relids, backward);
+	add_parallel_path(root, rel);
 	add_lookup_paths(root, rel);
 }
 
@@ -113,6 +115,7 @@ qt_fdw_get_upper_paths(PlannerInfo *root, UpperRelationKind stage,
 	TopicRel   *info = input_rel->fdw_private;
 	List	   *aggregates = NIL;
 	ListCell   *lc;
+	ForeignPath *path;
 	Cost		cost;
 
 	if (stage != UPPERREL_GROUP_AGG || input_rel->reloptkind != RELOPT_BASEREL ||
@@ -136,10 +139,11 @@ qt_fdw_get_upper_paths(PlannerInfo *root, UpperRelationKind stage,
 
 	output_rel->fdw_private = info;
 	cost = 10 + input_rel->rows / RECORDS_PER_BATCH * cpu_tuple_cost;
-	add_path(output_rel, (Path *)
-			 create_foreign_upper_path(root, output_rel, root->upper_targets[UPPERREL_GROUP_AGG],
-									   parse->groupClause ? 10 : 1, cost, cost,
-									   NIL, NULL, aggregates));
+	path = create_foreign_upper_path(root, output_rel, root->upper_targets[UPPERREL_GROUP_AGG],
+									 parse->groupClause ? 10 : 1, cost, cost,
+									 NIL, NULL, aggregates);
+	path->path.parallel_safe = false;
+	add_path(output_rel, (Path *) path);
 }
 
 ForeignScan *
@@ -325,10 +329,41 @@ add_topic_path(PlannerInfo *root, RelOptInfo *rel, double rows, List *pathkeys,
 							  rel->baserestrictcost.per_tuple) +
 		rows / RECORDS_PER_BATCH * seq_page_cost;
 
-	add_path(rel, (Path *)
-			 create_foreignscan_path(root, rel, NULL, rows, startup, startup + run,
-									 pathkeys, required_outer, NULL,
-									 list_make1_int(backward)));
+	ForeignPath *path = create_foreignscan_path(root, rel, NULL, rows, startup, startup + run,
+												pathkeys, required_outer, NULL,
+												list_make1_int(backward));
+
+	/* each process would find out for itself where to stop */
+	path->path.parallel_safe = false;
+	add_path(rel, (Path *) path);
+}
+
+/* A scan that several processes share. */
+static void
+add_parallel_path(PlannerInfo *root, RelOptInfo *rel)
+{
+	ForeignPath *path;
+	double		batches = rel->rows / RECORDS_PER_BATCH;
+	int			workers;
+	double		divisor;
+
+	if (!rel->consider_parallel || !bms_is_empty(rel->lateral_relids))
+		return;
+	/* a batch fills a page */
+	workers = compute_parallel_worker(rel, batches, -1, max_parallel_workers_per_gather);
+	if (workers <= 0)
+		return;
+	divisor = workers + (parallel_leader_participation ? Max(1.0 - 0.3 * workers, 0) : 0);
+	path = create_foreignscan_path(root, rel, NULL, clamp_row_est(rel->rows / divisor),
+								   10 * cpu_operator_cost,
+								   10 * cpu_operator_cost +
+								   rel->rows / divisor * (cpu_tuple_cost + cpu_operator_cost +
+														  rel->baserestrictcost.per_tuple) +
+								   batches * seq_page_cost,
+								   NIL, NULL, NULL, list_make1_int(false));
+	path->path.parallel_aware = true;
+	path->path.parallel_workers = workers;
+	add_partial_path(rel, (Path *) path);
 }
 
 /*

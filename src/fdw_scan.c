@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/stratnum.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -45,9 +46,39 @@ typedef struct TopicScan
 	bool		grouped;
 	bool		ends_only;		/* nobody asks for the count */
 	bool		finished;
+
+	/* a scan that several processes share */
+	struct SharedScan *shared;
+	int			task;			/* in hand, or -1 */
 } TopicScan;
 
+/*
+ * The work of a shared scan: stretches of partitions.  The process that sets it
+ * up finds out where the snapshot stops before anybody reads, so that all stop
+ * at the same place.
+ */
+typedef struct ScanTask
+{
+	int			partition;
+	int64		low;			/* offsets, inclusive */
+	int64		high;
+	int64		stop;			/* of the partition */
+} ScanTask;
+
+typedef struct SharedScan
+{
+	pg_atomic_uint32 next;		/* task that nobody has taken */
+	int			task_count;
+	ScanTask	tasks[FLEXIBLE_ARRAY_MEMBER];
+} SharedScan;
+
+/* Stretches that a partition is cut into at the most, and how long they are. */
+#define TASKS_PER_PARTITION		64
+#define TASK_OFFSETS_MIN		5000
+
 static void start(ForeignScanState *node);
+static void share_work(ForeignScanState *node);
+static bool next_record(TopicScan *state, QtRecord *record);
 static void compute_bounds(TopicScan *state, ExprContext *econtext);
 static void apply_condition(QtReadBounds *bounds, int column, int strategy,
 							Datum value, Oid type, int partition_count);
@@ -107,7 +138,7 @@ qt_fdw_iterate(ForeignScanState *node)
 	if (state->aggregates != NIL)
 		return next_aggregate(state, slot) ? ExecStoreVirtualTuple(slot) : slot;
 
-	if (!qt_reader_next(&state->reader, &record))
+	if (!next_record(state, &record))
 		return slot;
 
 	config = &state->reader.topic->config;
@@ -182,7 +213,9 @@ start(ForeignScanState *node)
 	TopicScan  *state = node->fdw_state;
 
 	compute_bounds(state, node->ss.ps.ps_ExprContext);
-	qt_reader_start(&state->reader, &state->bounds);
+	if (state->shared == NULL)
+		qt_reader_start(&state->reader, &state->bounds);
+	state->task = -1;
 	state->started = true;
 	state->finished = false;
 }
@@ -380,6 +413,127 @@ integer_value(Datum value, Oid type)
 		default:
 			return DatumGetInt64(value);
 	}
+}
+
+/* ---- sharing ---- */
+
+bool
+qt_fdw_is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
+{
+	return true;
+}
+
+Size
+qt_fdw_estimate_dsm(ForeignScanState *node, ParallelContext *pcxt)
+{
+	TopicScan  *state = node->fdw_state;
+
+	return add_size(offsetof(SharedScan, tasks),
+					mul_size(mul_size(state->reader.partition_count, TASKS_PER_PARTITION),
+							 sizeof(ScanTask)));
+}
+
+void
+qt_fdw_initialize_dsm(ForeignScanState *node, ParallelContext *pcxt, void *coordinate)
+{
+	TopicScan  *state = node->fdw_state;
+	SharedScan *shared = coordinate;
+
+	pg_atomic_init_u32(&shared->next, 0);
+	state->shared = shared;
+	share_work(node);
+}
+
+void
+qt_fdw_reinitialize_dsm(ForeignScanState *node, ParallelContext *pcxt, void *coordinate)
+{
+	share_work(node);
+}
+
+void
+qt_fdw_initialize_worker(ForeignScanState *node, shm_toc *toc, void *coordinate)
+{
+	TopicScan  *state = node->fdw_state;
+
+	state->shared = coordinate;
+}
+
+/* Cut what is within the bounds into tasks. */
+static void
+share_work(ForeignScanState *node)
+{
+	TopicScan  *state = node->fdw_state;
+	SharedScan *shared = state->shared;
+	QtReadBounds *bounds = &state->bounds;
+
+	start(node);
+	shared->task_count = 0;
+	pg_atomic_write_u32(&shared->next, 0);
+	state->reader.bounds = *bounds;
+	for (int p = 0; p < state->reader.partition_count; p++)
+	{
+		int64		low;
+		int64		stop;
+		int64		high;
+		int64		stretch;
+
+		if (bounds->nothing ||
+			(bounds->some_partitions && !bms_is_member(p, bounds->partitions)))
+			continue;
+		qt_reader_find_stop(&state->reader, p, &low, &stop);
+		high = Min(bounds->high, stop - 1);
+		if (low > high)
+			continue;
+		stretch = Max((high - low) / TASKS_PER_PARTITION + 1, TASK_OFFSETS_MIN);
+		for (int64 from = low; from <= high; from += stretch)
+		{
+			ScanTask   *task = &shared->tasks[shared->task_count++];
+
+			task->partition = p;
+			task->low = from;
+			task->high = high - from < stretch ? high : from + stretch - 1;
+			task->stop = stop;
+			if (task->high == high)
+				break;
+		}
+	}
+}
+
+/* The next record, of this process's share if the scan is shared. */
+static bool
+next_record(TopicScan *state, QtRecord *record)
+{
+	while (state->shared != NULL)
+	{
+		QtReadBounds bounds = state->bounds;
+		ScanTask   *task;
+		uint32		next;
+		MemoryContext old;
+
+		if (state->task >= 0 && qt_reader_next(&state->reader, record))
+			return true;
+
+		next = pg_atomic_fetch_add_u32(&state->shared->next, 1);
+		if (next >= state->shared->task_count)
+		{
+			state->task = -1;
+			/* not past the end again and again, for the number would wrap */
+			pg_atomic_write_u32(&state->shared->next, state->shared->task_count);
+			return false;
+		}
+		task = &state->shared->tasks[next];
+		bounds.some_partitions = true;
+		old = MemoryContextSwitchTo(state->bounds_context);
+		bounds.partitions = bms_make_singleton(task->partition);
+		MemoryContextSwitchTo(old);
+		bounds.low = task->low;
+		bounds.high = task->high;
+		bounds.stop_fixed = true;
+		bounds.stop = task->stop;
+		qt_reader_start(&state->reader, &bounds);
+		state->task = (int) next;
+	}
+	return qt_reader_next(&state->reader, record);
 }
 
 /* ---- aggregates ---- */

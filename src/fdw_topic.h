@@ -66,6 +66,12 @@ extern void qt_fdw_rescan(ForeignScanState *node);
 extern void qt_fdw_end_scan(ForeignScanState *node);
 extern void qt_fdw_explain(ForeignScanState *node, ExplainState *es);
 
+extern bool qt_fdw_is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
+extern Size qt_fdw_estimate_dsm(ForeignScanState *node, ParallelContext *pcxt);
+extern void qt_fdw_initialize_dsm(ForeignScanState *node, ParallelContext *pcxt, void *coordinate);
+extern void qt_fdw_reinitialize_dsm(ForeignScanState *node, ParallelContext *pcxt, void *coordinate);
+extern void qt_fdw_initialize_worker(ForeignScanState *node, shm_toc *toc, void *coordinate);
+
 /* fdw_analyze.c */
 extern bool qt_fdw_analyze(Relation rel, AcquireSampleRowsFunc *sample, BlockNumber *pages);
 

@@ -141,20 +141,26 @@ qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int number,
 }
 
 void
+qt_scan_find_stop(QtTopic *topic, int number, QtReadView *view)
+{
+	QtPartitionScan scan;
+
+	if (view->stop->bound != PG_INT64_MAX)
+		return;
+	qt_scan_begin(&scan, topic, number, view, PG_INT64_MAX);
+	(void) qt_scan_next(&scan, 1, 1);
+	if (scan.end == QT_SCAN_END)
+		view->stop->bound = view->stop->bound_base = scan.leaf.next_key;
+	qt_scan_end(&scan);
+}
+
+void
 qt_scan_begin_backward(QtPartitionScan *scan, QtTopic *topic, int number,
 					   QtReadView *view, int64 position, int64 upto)
 {
 	QtPartition *partition;
 
-	/* where does the snapshot stop? */
-	if (view->stop->bound == PG_INT64_MAX)
-	{
-		qt_scan_begin(scan, topic, number, view, PG_INT64_MAX);
-		(void) qt_scan_next(scan, 1, 1);
-		if (scan->end == QT_SCAN_END)
-			view->stop->bound = view->stop->bound_base = scan->leaf.next_key;
-		qt_scan_end(scan);
-	}
+	qt_scan_find_stop(topic, number, view);
 
 	/* which batch holds the highest offset that is wanted? */
 	qt_scan_begin(scan, topic, number, view, Min(upto, view->stop->bound));
@@ -164,6 +170,7 @@ qt_scan_begin_backward(QtPartitionScan *scan, QtTopic *topic, int number,
 	else
 		scan->leaf.next_key = view->stop->bound;
 	scan->leaf.headers_only = false;
+	scan->leaf.batch_count = 0;
 
 	partition = current_partition(scan);
 	scan->ordinal = partition->segments[partition->segment_count - 1].ordinal;

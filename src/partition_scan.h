@@ -72,6 +72,9 @@ typedef struct QtPartitionScan
 extern void qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int partition,
 						  QtReadView *view, int64 position);
 
+/* Find out where the view's snapshot stops, unless that is known. */
+extern void qt_scan_find_stop(QtTopic *topic, int partition, QtReadView *view);
+
 /*
  * Begin a scan downwards, from the batch that holds upto (or the last one below
  * it) to the one that holds position.  The view is of a statement or a

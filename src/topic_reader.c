@@ -100,6 +100,21 @@ qt_reader_summarize(QtTopicReader *reader, bool ends_only, QtPartitionSummary *s
 }
 
 void
+qt_reader_find_stop(QtTopicReader *reader, int number, int64 *start, int64 *stop)
+{
+	QtReadView	view;
+	MemoryContext old = MemoryContextSwitchTo(reader->context);
+
+	qt_topic_refresh(reader->topic);
+	qt_read_view_of_statement(&view, reader->estate, reader->topic, number);
+	qt_scan_find_stop(reader->topic, number, &view);
+	*start = Max(reader->bounds.low, qt_topic_partition(reader->topic, number)->log_start_offset);
+	*stop = view.stop->bound;
+	qt_read_view_close(&view);
+	MemoryContextSwitchTo(old);
+}
+
+void
 qt_reader_close(QtTopicReader *reader)
 {
 	close_partition(reader);
@@ -228,6 +243,8 @@ open_partition(QtTopicReader *reader, bool headers_only)
 
 	qt_topic_refresh(reader->topic);
 	qt_read_view_of_statement(&reader->view, reader->estate, reader->topic, reader->partition);
+	if (bounds->stop_fixed)
+		reader->view.stop->bound = reader->view.stop->bound_base = bounds->stop;
 	if (bounds->backward)
 		qt_scan_begin_backward(&reader->scan, reader->topic, reader->partition,
 							   &reader->view, Max(bounds->low, 0), bounds->high);

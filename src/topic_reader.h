@@ -22,6 +22,8 @@ typedef struct QtReadBounds
 	int64		time_low;		/* ms since 1970 */
 	int64		time_high;
 	bool		backward;		/* both partitions and offsets descending */
+	bool		stop_fixed;		/* somebody has found out where to stop: */
+	int64		stop;			/* keys from here on are out */
 } QtReadBounds;
 
 typedef struct QtTopicReader
@@ -83,6 +85,13 @@ extern bool qt_reader_next(QtTopicReader *reader, QtRecord *record);
  */
 extern bool qt_reader_summarize(QtTopicReader *reader, bool ends_only,
 								QtPartitionSummary *summary);
+
+/*
+ * Where the snapshot stops in a partition within the bounds, and where the
+ * partition starts; for those who share the work of reading it.
+ */
+extern void qt_reader_find_stop(QtTopicReader *reader, int partition,
+								int64 *start, int64 *stop);
 
 extern void qt_reader_close(QtTopicReader *reader);
 

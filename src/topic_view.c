@@ -112,9 +112,11 @@ append_column(StringInfo sql, const ColumnDef *column, QtCastError on_error,
 	appendStringInfoString(sql, ",\n       ");
 	if (type == JSONBOID)
 		appendStringInfo(sql, "value -> %s", quote_literal_cstr(column->colname));
+	else if (type == JSONOID)
+		appendStringInfo(sql, "(value -> %s)::json", quote_literal_cstr(column->colname));
 	else if (type == TEXTOID)
 		append_member(sql, column);
-	else if (type == JSONOID || on_error == QT_CAST_ERROR)
+	else if (on_error == QT_CAST_ERROR)
 	{
 		appendStringInfoChar(sql, '(');
 		append_member(sql, column);
