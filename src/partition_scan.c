@@ -193,6 +193,13 @@ qt_scan_next(QtPartitionScan *scan, int64 max_records, Size max_bytes)
 	scan->leaf.max_records = max_records;
 	scan->leaf.max_bytes = max_bytes;
 
+	/* another scan with the snapshot may have stopped meanwhile */
+	if (scan->view->stop && scan->view->stop->bound < scan->leaf.bound)
+	{
+		scan->leaf.bound = scan->view->stop->bound;
+		scan->leaf.bound_base = scan->view->stop->bound_base;
+	}
+
 	old = MemoryContextSwitchTo(scan->context);
 	while (!scan->done && scan->leaf.batch_count == 0)
 		scan_segment(scan);
@@ -307,11 +314,7 @@ set_view(QtReadView *view, Snapshot snapshot, QtStop *stop,
 static bool
 hint_is_usable(QtSettledHint hint, Snapshot snapshot)
 {
-	/* "Before this server was started" says nothing about that time itself. */
-	if (snapshot->takenDuringRecovery && !RecoveryInProgress())
-		return false;
-	return hint.xid == 0 || full_xid(snapshot->xmax) > hint.xid ||
-		full_xid(snapshot->xmin) >= hint.xid;
+	return full_xid(snapshot->xmax) > hint.xid || full_xid(snapshot->xmin) >= hint.xid;
 }
 
 /* The 64-bit value of an xid that is at most 2^31 behind the next one. */

@@ -34,7 +34,7 @@ typedef struct QtPartitionKey
 
 /*
  * Every transaction that appended below offset had ended before a snapshot
- * was taken whose xmax is xid.  xid 0: before this server was started.
+ * was taken whose xmax is xid.
  */
 typedef struct QtSettledHint
 {

@@ -107,6 +107,7 @@ qt_topic_create(const char *name, int partitions, Jsonb *config)
 	SPI_connect();
 
 	topic_id = insert_topic(name, NameStr(relation), partitions, stored, creator);
+	AcceptInvalidationMessages();
 	if (topic_id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),

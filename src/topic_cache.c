@@ -43,6 +43,7 @@ static void init_cache(void);
 static void invalidate(Datum arg, Oid relid);
 static void topic_missing(const char *name);
 static bool rebuild(QtTopic *topic);
+static bool has_stale_segment(const QtPartition *partition);
 static Oid	find_relation(const char *relation);
 static QtPartitionSlot *find_slot(const QtPartitionKey *key, int highest_segment);
 static QtSettledHint settled_at_start(int64 next_offset);
@@ -58,6 +59,7 @@ qt_topic_lookup(const char *name, bool missing_ok)
 	qt_shmem_require();
 	if (topics == NULL)
 		init_cache();
+	AcceptInvalidationMessages();
 
 	if (strlen(name) > QT_TOPIC_NAME_MAX)
 		topic = NULL;
@@ -128,9 +130,24 @@ QtPartition *
 qt_topic_partition(QtTopic *topic, int partition)
 {
 	qt_topic_check_partition(topic, partition);
-	if (!topic->partitions[partition].loaded)
+	if (!topic->partitions[partition].loaded ||
+		has_stale_segment(&topic->partitions[partition]))
 		qt_topic_reload_partition(topic, partition);
 	return &topic->partitions[partition];
+}
+
+/*
+ * Is a segment in the list that a transaction of this session made, which has
+ * ended?  If it rolled back, the segment is not there any more.
+ */
+static bool
+has_stale_segment(const QtPartition *partition)
+{
+	for (int i = 0; i < partition->segment_count; i++)
+		if (TransactionIdIsValid(partition->segments[i].made_by) &&
+			!TransactionIdIsCurrentTransactionId(partition->segments[i].made_by))
+			return true;
+	return false;
 }
 
 void
@@ -353,14 +370,17 @@ find_slot(const QtPartitionKey *key, int highest_segment)
  * What is settled in a partition that nobody has appended to since the server
  * was started: everything, as no transaction of an earlier life of the server
  * is still running, unless it was prepared.  On a standby the transactions of
- * the primary are, and nothing is known.
+ * the primary are, and nothing is known.  A prepared one may have ended just
+ * now, so this counts for snapshots from now on only.
  */
 static QtSettledHint
 settled_at_start(int64 next_offset)
 {
 	if (RecoveryInProgress() || prepared_transaction_exists())
 		return (QtSettledHint) {0, 0};
-	return (QtSettledHint) {next_offset, 0};
+	return (QtSettledHint) {
+		next_offset, U64FromFullTransactionId(ReadNextFullTransactionId())
+	};
 }
 
 /*
