@@ -394,14 +394,16 @@ time_statements(bool fresh, int times, char **sql, int count)
 
 	for (int i = 0; i < times * count; i++)
 	{
+		/* in the other order every other time */
+		int			statement = i / count % 2 ? count - 1 - i % count : i % count;
 		PGresult   *result;
 		double		start;
 
 		if (fresh)
 			conn = connect_server();
 		start = now();
-		result = PQexec(conn, sql[i % count]);
-		seconds[i] = now() - start;
+		result = PQexec(conn, sql[statement]);
+		seconds[i / count * count + statement] = now() - start;
 		if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
 			fail("%s", PQerrorMessage(conn));
 		PQclear(result);

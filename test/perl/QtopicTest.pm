@@ -146,7 +146,13 @@ sub send_query
 	$session->{timeout}->start;
 	$session->{stdout} = $session->{stderr} = '';
 	$session->{stdin} .= "$sql\n;\n\\echo $banner\n\\warn $banner\n";
-	$session->{run}->pump while length $session->{stdin};
+	# pump() would wait for output too
+	while (1)
+	{
+		$session->{run}->pump_nb;
+		last unless length $session->{stdin};
+		sleep 0.001;
+	}
 	return;
 }
 

@@ -166,7 +166,7 @@ SELECT _offset, key, value FROM fetch_records_bytea('fetch_forms_bytes', 0, 0);
 
 -- a batch that was damaged in the storage; such rows come from nowhere else
 SELECT create_topic('fetch_forms_corrupt', 2);
-SELECT produce('fetch_forms_corrupt', 'k', 'whole', partition => 1);
+SELECT produce('fetch_forms_corrupt', 'k', 'whole', partition => 1, record_time => '2023-01-01');
 SELECT topic_id FROM qtopic_internal.topics WHERE name = 'fetch_forms_corrupt' \gset
 INSERT INTO qtopic_internal.topic_:topic_id
 SELECT 1, 0, 1, set_byte(batch, length(batch) - 2, get_byte(batch, length(batch) - 2) # 1)
@@ -175,8 +175,9 @@ SELECT value FROM fetch_records('fetch_forms_corrupt', 1, 0, 1);
 SELECT value FROM fetch_records('fetch_forms_corrupt', 1, 0);
 SELECT value FROM fetch_records_bytea('fetch_forms_corrupt', 1, 1);
 SELECT value FROM qtopic.fetch_forms_corrupt;
-SELECT offset_for_time('fetch_forms_corrupt', 1, '2020-01-01');
-SELECT offset_for_time('fetch_forms_corrupt', 1, '2025-01-01') > 0 AS later;
+SELECT offset_for_time('fetch_forms_corrupt', 1, '2022-01-01');
+SELECT offset_for_time('fetch_forms_corrupt', 1, '2023-06-01');
+SELECT offset_for_time('fetch_forms_corrupt', 1, '2025-01-01') IS NULL AS after_all;
 SET qtopic.check_crcs = off;
 SELECT value FROM fetch_records('fetch_forms_corrupt', 1, 0);
 SELECT value FROM qtopic.fetch_forms_corrupt;

@@ -65,6 +65,9 @@ COMMIT;
 FETCH ALL FROM kept;
 CLOSE kept;
 
+-- row locks are no locks here
+SELECT value FROM qtopic."Relation.Select" FOR UPDATE;
+
 -- one's own records come after commit, here as with the functions
 BEGIN;
 SELECT _offset FROM produce('Relation.Select', 'own');
@@ -108,7 +111,6 @@ RESET plan_cache_mode;
 UPDATE qtopic.relation_select SET key = '1';
 DELETE FROM qtopic.relation_select;
 TRUNCATE qtopic.relation_select;
-SELECT * FROM qtopic.relation_select FOR UPDATE;
 CREATE INDEX ON qtopic.relation_select (key);
 SELECT * FROM qtopic.relation_select TABLESAMPLE SYSTEM (1);
 ALTER FOREIGN TABLE qtopic.relation_select OPTIONS (topic 'x');
@@ -120,6 +122,29 @@ DROP FOREIGN TABLE public.relation_select;
 CREATE FOREIGN TABLE qtopic.relation_select_no_topic (value text) SERVER qtopic;
 SELECT * FROM qtopic.relation_select_no_topic;
 DROP FOREIGN TABLE qtopic.relation_select_no_topic;
+
+-- columns that were changed behind qtopic
+BEGIN;
+ALTER EVENT TRIGGER qtopic_on_alter DISABLE;
+ALTER FOREIGN TABLE qtopic.relation_select ADD COLUMN extra text;
+SELECT * FROM qtopic.relation_select;
+ROLLBACK;
+BEGIN;
+ALTER EVENT TRIGGER qtopic_on_alter DISABLE;
+ALTER FOREIGN TABLE qtopic.relation_select ALTER COLUMN _partition TYPE text;
+SELECT count(*) FROM qtopic.relation_select;
+ROLLBACK;
+BEGIN;
+ALTER EVENT TRIGGER qtopic_on_alter DISABLE;
+ALTER FOREIGN TABLE qtopic.relation_select DROP COLUMN headers;
+SELECT count(*) FROM qtopic.relation_select;
+ROLLBACK;
+BEGIN;
+ALTER EVENT TRIGGER qtopic_on_alter DISABLE;
+ALTER FOREIGN TABLE qtopic.relation_select DROP COLUMN headers;
+SELECT count(*) FROM fetch_records('relation_select', 0, 0);
+ROLLBACK;
+SELECT count(*) FROM qtopic.relation_select;
 
 SELECT drop_topic('relation_select');
 SELECT drop_topic('Relation.Select');

@@ -217,6 +217,27 @@ SELECT relname FROM pg_class WHERE relname ~ ('^topic_' || :topic_id || '(_|$)')
 SELECT count(*) FROM qtopic_internal.partitions WHERE topic_id = :topic_id;
 SELECT count(*) FROM qtopic_internal.segments WHERE topic_id = :topic_id;
 
+-- the relation dropped behind qtopic
+BEGIN;
+ALTER EVENT TRIGGER qtopic_on_drop DISABLE;
+DROP FOREIGN TABLE qtopic.topic_ddl;
+SELECT produce('topic_ddl', 'v');
+ROLLBACK;
+SELECT _partition, _offset FROM produce('topic_ddl', 'k', 'there again', partition => 2);
+BEGIN;
+ALTER EVENT TRIGGER qtopic_on_drop DISABLE;
+DROP FOREIGN TABLE qtopic.topic_ddl;
+SELECT count(*) FROM my_topics WHERE topic = 'topic_ddl';
+SELECT create_topic('topic_ddl');
+ROLLBACK;
+BEGIN;
+ALTER EVENT TRIGGER qtopic_on_drop DISABLE;
+DROP FOREIGN TABLE qtopic.topic_ddl;
+SELECT alter_topic('topic_ddl', 6);
+SELECT drop_topic('topic_ddl');
+SELECT * FROM my_topics;
+ROLLBACK;
+
 -- what is in use
 BEGIN;
 DECLARE reading CURSOR FOR SELECT value FROM qtopic.topic_ddl;
@@ -226,7 +247,7 @@ ROLLBACK;
 SELECT drop_topic('topic_ddl') FROM qtopic.topic_ddl;
 SELECT drop_topic('topic_ddl') FROM fetch_records('topic_ddl', 0, 0);
 SELECT create_topic('topic_ddl', 3);
-SELECT _partition, _offset FROM produce('topic_ddl', 'lower');
+SELECT _partition, _offset FROM produce('topic_ddl', 'k', 'lower', partition => 0);
 
 -- an error that is caught leaves user and settings as they were
 DO $$

@@ -73,13 +73,20 @@ sub wait_driver
 	}
 }
 
-# Announce it, so that transactions go without flushing WAL, then crash.
+# Announce it, so that transactions go without flushing WAL, then crash.  Every
+# other time readers pause before, as they flush what they read: then commits
+# are lost that were acknowledged.
 sub crash_and_start
 {
-	my ($node, $pid) = @_;
+	my ($node, $pid, $pause) = @_;
 
 	kill 'USR1', $pid;
 	sleep 0.2 + rand 0.8;
+	if ($pause)
+	{
+		kill 'USR2', $pid;
+		sleep 0.02 + rand 0.2;
+	}
 	crash($node);
 	$node->start;
 }
@@ -139,7 +146,7 @@ CONF
 	{
 		my $at = $begin + $seconds * $i / ($options{crashes} + 1);
 		last if defined($status = wait_driver($pid, $at));
-		crash_and_start($node, $pid);
+		crash_and_start($node, $pid, $i % 2);
 	}
 	$status //= wait_driver($pid, $begin + $seconds + 120);
 	if (!defined $status)

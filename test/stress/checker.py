@@ -28,6 +28,8 @@ readers
       follow, tail                a chain: each goes on after the last record
       seek, relation, cursor      the first records from FROM on
       below                       TAG: all records up to there must be seen
+      below-overflow              the same, but a record that was rolled back may
+                                  have stopped it
       snapshot                    all with the same TAG are the same
       own                         TAG: P.TXN, of which nothing may be seen
   start TOPIC PARTITION POSITION  a chain begins ...
@@ -180,6 +182,7 @@ class Checker:
         self.seen = collections.defaultdict(dict)       # key -> offset -> record
         self.fates = {}             # producer -> list of fates by number
         self.reported = set()
+        self.undone = collections.defaultdict(list)     # key -> offsets of aborted records
 
     def once(self, kind, subject, text):
         """Report a thing only the first time."""
@@ -189,7 +192,9 @@ class Checker:
 
     def check(self):
         if not self.history.complete:
+            # without the truth there is nothing to compare with
             self.found("incomplete", "the driver did not come to its end")
+            return self.history.anomalies
         self.resolve_transactions()
         self.take_final()
         self.check_committed()
@@ -322,13 +327,11 @@ class Checker:
                 record = seen.get(offset)
                 if record is None or record == mine:
                     continue
-                if count is not None:
-                    call = self.call_of(record)
-                    if call and call[0] == p and number <= call[1] < number + count:
-                        continue
+                call = self.call_of(record) if count is not None else None
+                if call and call[0] == p and number <= call[1] < number + count:
+                    continue
                 self.once("offset-reuse", (key, offset),
                           f"{name(key)} offset {offset} was returned for {mine}, and holds {record}")
-                continue
 
     # ---- readers
 
@@ -386,10 +389,15 @@ class Checker:
 
     def check_tag(self, file, key, words, snapshots):
         kind, position, tag, items = words[1], int(words[4]), words[5], words[6:]
-        if kind == "below":
+        if kind in ("below", "below-overflow"):
             offsets = self.offsets[key]
             start, end = bisect.bisect_left(offsets, position), bisect.bisect_left(offsets, int(tag))
             if len(items) < end - start:
+                stop = offsets[start + len(items)]
+                if kind == "below-overflow" and self.undone_between(
+                        key, offsets[start + len(items) - 1] if items else position, stop):
+                    self.history.counts["reads stopped by an aborted subtransaction"] += 1
+                    return
                 self.found("unsettled", f"{file}: {name(key)}: everything below {tag} was settled, "
                            f"but a later read from {position} did not get {self.items[key][start + len(items)]}")
         elif kind == "snapshot":
@@ -402,6 +410,20 @@ class Checker:
                 call = self.call_of(item.partition(":")[2])
                 if call and f"{call[0]}.{call[2][4]}" == tag:
                     self.found("own-read", f"{file}: {name(key)}: {item} in transaction {tag}")
+
+    def undone_between(self, key, start, end):
+        """Is there a record between that was rolled back?"""
+        if not self.undone:
+            for claimed, base, last, p, number, count in self.history.claims:
+                for i in range(last - base + 1):
+                    fates = self.fates[p][number:number + count] if count else [self.fates[p][number + i]]
+                    if COMMITTED not in fates or (count and set(fates) != {COMMITTED}):
+                        self.undone[claimed].append(base + i)
+            for offsets in self.undone.values():
+                offsets.sort()
+        offsets = self.undone[key]
+        index = bisect.bisect_left(offsets, start)
+        return index < len(offsets) and offsets[index] < end
 
     def follow(self, file, key, words, chains):
         position = chains.get((file, key))

@@ -6,8 +6,9 @@
  * usage: driver CONNINFO LOGDIR SECONDS SEED PRODUCERS [STANDBY-CONNINFO]
  *
  * The servers may crash at any time and come back: all workers connect again.
- * SIGUSR1 announces a crash; until the next connection transactions then use
- * synchronous_commit = off only, so that there is something to lose.
+ * SIGUSR1 announces a crash: until a producer has connected again transactions
+ * use synchronous_commit = off only, so that there is something to lose.
+ * SIGUSR2 keeps readers from reading as long, since they flush what they read.
  */
 #include "stress.h"
 
@@ -26,12 +27,15 @@ volatile bool stopping = false;
 volatile bool settled = false;
 volatile bool standby_settled = false;
 volatile bool async_only = false;
+volatile bool holding = false;
+volatile int overflowed = 0;
+volatile int overflows = 0;
 
 static const char *log_dir;
 static uint64_t seed;
 static int	worker_count = 0;
 
-static void on_usr1(int signo);
+static void on_signal(int signo);
 static void init_worker(Worker *worker, const char *name, const char *conninfo);
 static void start(Worker *worker, void *(*main) (void *), void *arg);
 static void wait_for_standby(Worker *worker, const char *conninfo);
@@ -60,7 +64,8 @@ main(int argc, char **argv)
 	seed = strtoull(argv[4], NULL, 10);
 	producers = atoi(argv[5]);
 	standby = argc > 6 ? argv[6] : NULL;
-	signal(SIGUSR1, on_usr1);
+	signal(SIGUSR1, on_signal);
+	signal(SIGUSR2, on_signal);
 	signal(SIGPIPE, SIG_IGN);
 
 	init_worker(&self, "truth", conninfo);
@@ -160,9 +165,11 @@ fatal(const char *format,...)
 }
 
 static void
-on_usr1(int signo)
+on_signal(int signo)
 {
 	async_only = true;
+	if (signo == SIGUSR2)
+		holding = true;
 }
 
 static void
@@ -235,6 +242,9 @@ note_error(Worker *worker, const PGresult *result)
 			return true;
 	fprintf(worker->log, "error %s %s\n", state,
 			PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+	if (++worker->errors >= MAX_ERRORS)
+		fatal("too many errors, the last one: %s", PQresultErrorMessage(result));
+	usleep(100000);
 	return false;
 }
 

@@ -20,6 +20,7 @@ typedef struct Txn
 	bool		deferred;		/* by qtopic.produce_mode */
 	bool		mixed;			/* each call chooses */
 	bool		broken;			/* nothing more can be done in it */
+	bool		overflowed;		/* is counted as such */
 	int			depth;			/* savepoints */
 	long		start[MAX_DEPTH + 1];	/* first record of each */
 } Txn;
@@ -40,6 +41,7 @@ typedef struct Prepared
 	long		txn;
 	bool		commit;
 	bool		certain;		/* PREPARE TRANSACTION was acknowledged */
+	bool		overflowed;
 	double		due;
 	struct Prepared *next;
 } Prepared;
@@ -231,12 +233,12 @@ produce_batch(Txn *txn)
 	if (result == NULL)
 		return false;
 
-	/* which record is where is known only if all are in one partition */
+	/* which record is where is known only if all must be in one partition */
 	for (int i = 0; i < PQntuples(result); i++)
 	{
 		if (PQgetisnull(result, i, 1))
 			continue;
-		if (!keyed || params[3] != NULL)
+		if (topic->partitions == 1 || params[3] != NULL)
 		{
 			fprintf(worker->log, "got %s %s %s %s %ld\n", topic->name, PQgetvalue(result, i, 0),
 					PQgetvalue(result, i, 1), PQgetvalue(result, i, 2), n);
@@ -246,6 +248,41 @@ produce_batch(Txn *txn)
 			fprintf(worker->log, "span %s %s %s %s %ld %d\n", topic->name, PQgetvalue(result, i, 0),
 					PQgetvalue(result, i, 1), PQgetvalue(result, i, 2), first, count);
 	}
+	PQclear(result);
+	return true;
+}
+
+/* INSERT into the relation of a topic, which qtopic.produce_mode governs. */
+static bool
+insert(Txn *txn)
+{
+	Worker	   *worker = txn->worker;
+	const Topic *topic = random_topic(worker);
+	bool		returning = chance(worker, 50);
+	int			count = 1 + random_below(worker, 20);
+	char	  **values = malloc(count * sizeof(char *));
+	char	   *array;
+	const char *params[1];
+	char		sql[256];
+	PGresult   *result;
+	long		first = note_call(txn, count, topic, txn->deferred);
+
+	for (int i = 0; i < count; i++)
+		values[i] = strdup(make_value(worker, worker->id, first + i, random_padding(worker), NULL));
+	params[0] = array = array_of(values, count);
+	for (int i = 0; i < count; i++)
+		free(values[i]);
+	free(values);
+	snprintf(sql, sizeof(sql), "INSERT INTO qtopic.\"%s\" (value) SELECT unnest($1::text[])%s",
+			 topic->name, returning ? " RETURNING _partition, _offset" : "");
+	result = query(worker, sql, 1, params);
+	free(array);
+	if (result == NULL)
+		return false;
+	for (int i = 0; i < PQntuples(result); i++)
+		if (!PQgetisnull(result, i, 1))
+			fprintf(worker->log, "got %s %s %s %s %ld\n", topic->name, PQgetvalue(result, i, 0),
+					PQgetvalue(result, i, 1), PQgetvalue(result, i, 1), first + i);
 	PQclear(result);
 	return true;
 }
@@ -365,6 +402,12 @@ release(Txn *txn)
 static bool
 overflow(Txn *txn)
 {
+	if (!txn->overflowed)
+	{
+		txn->overflowed = true;
+		__sync_fetch_and_add(&overflows, 1);
+		__sync_fetch_and_add(&overflowed, 1);
+	}
 	for (int i = 0; i < 70; i++)
 	{
 		long		start = counters[txn->worker->id].record;
@@ -407,8 +450,10 @@ step(Txn *txn)
 {
 	uint32_t	dice = random_below(txn->worker, 1000);
 
-	if (dice < 400)
+	if (dice < 320)
 		return produce_one(txn, false);
+	if (dice < 400)
+		return insert(txn);
 	if (dice < 600)
 		return produce_batch(txn);
 	if (dice < 750)
@@ -418,7 +463,7 @@ step(Txn *txn)
 	if (dice < 900)
 		return release(txn);
 	if (dice < 940)
-		return read_own(txn);
+		return holding ? true : read_own(txn);
 	if (dice < 960)
 		return txn->mixed ? true : produce_in_block(txn);
 	if (dice < 997)
@@ -437,6 +482,8 @@ static void
 end_txn(Txn *txn, const char *outcome)
 {
 	fprintf(txn->worker->log, "end %ld %s\n", txn->number, outcome);
+	if (txn->overflowed && strcmp(outcome, "prepared") != 0)
+		__sync_fetch_and_sub(&overflowed, 1);
 }
 
 /* One statement that is a transaction. */
@@ -497,6 +544,7 @@ prepare(Txn *txn)
 	entry->producer = worker->id;
 	entry->txn = txn->number;
 	entry->commit = chance(worker, 75);
+	entry->overflowed = txn->overflowed;
 	entry->certain = run(worker, "PREPARE TRANSACTION 'stress.%d.%ld'", worker->id, txn->number);
 	if (!entry->certain && !connection_lost(worker))
 	{
@@ -619,6 +667,7 @@ producer_main(void *arg)
 		{
 			connect_worker(worker);
 			async_only = false;
+			holding = false;
 		}
 		if (chance(worker, 25))
 			autocommit(&txn);
@@ -711,6 +760,8 @@ decider_main(void *arg)
 		if (entry)
 		{
 			decide(worker, entry);
+			if (entry->overflowed)
+				__sync_fetch_and_sub(&overflowed, 1);
 			free(entry);
 			pthread_mutex_lock(&prepared_lock);
 			prepared_count--;

@@ -95,6 +95,14 @@ offsets(Worker *worker, int topic, long *stable, long *next)
 	return true;
 }
 
+/* Wait while nobody may read. */
+static void
+hold(void)
+{
+	while (holding)
+		usleep(2000);
+}
+
 static void
 begin(Reader *reader)
 {
@@ -135,7 +143,10 @@ follower_main(void *arg)
 	for (;;)
 	{
 		bool		last = all_settled(reader);
-		Fetched		fetched = fetch(worker, "follow", "-", reader->topic, reader->partition,
+		Fetched		fetched;
+
+		hold();
+		fetched = fetch(worker, "follow", "-", reader->topic, reader->partition,
 									position, random_limit(worker), last ? 0 : 500);
 
 		if (fetched.count > 0)
@@ -191,6 +202,7 @@ tail_main(void *arg)
 
 				if (drained[t][p])
 					continue;
+				hold();
 				fetched = fetch(worker, "tail", "-", t, p, position[t][p],
 								random_limit(worker), 0);
 				if (fetched.count > 0)
@@ -214,15 +226,32 @@ tail_main(void *arg)
 	return NULL;
 }
 
-/* The rest of the last stretch before an offset must be there, too. */
+/*
+ * The rest of the last stretch before an offset must be there, too.  While
+ * somebody's subtransactions overflow the snapshots, an aborted one of an open
+ * transaction may stop this read and not the one before.
+ */
 static void
-fetch_below(Worker *worker, int topic, int partition, long bound)
+fetch_below(Reader *reader, int topic, int partition, long bound, int overflows_before)
 {
+	Worker	   *worker = &reader->worker;
 	long		from = bound - 1 - random_below(worker, 200);
-	char		tag[24];
+	bool		overflow = reader->standby || overflowed > 0;
+	PGresult   *result;
+	char		p[16];
+	char		f[24];
+	const char *params[] = {topics[topic].name, p, f};
 
-	sprintf(tag, "%ld", bound);
-	fetch(worker, "below", tag, topic, partition, from < 0 ? 0 : from, 1000, 0);
+	sprintf(p, "%d", partition);
+	sprintf(f, "%ld", from < 0 ? 0 : from);
+	result = query(worker, "SELECT _offset, key, value FROM fetch_records($1, $2, $3, 1000)", 3, params);
+	if (result == NULL)
+		return;
+	overflow = overflow || overflows != overflows_before;
+	fprintf(worker->log, "fetch %s %s %d %s %ld", overflow ? "below-overflow" : "below",
+			topics[topic].name, partition, f, bound);
+	log_records(worker, result);
+	PQclear(result);
 }
 
 /*
@@ -242,10 +271,11 @@ seeker_main(void *arg)
 		int			partition = random_below(worker, topics[topic].partitions);
 		long		stable[MAX_PARTITIONS];
 		long		next[MAX_PARTITIONS];
+		int			before = overflows;
 		bool		ok = offsets(worker, topic, stable, next);
 
 		if (ok && chance(worker, 30))
-			fetch_below(worker, topic, partition, stable[partition]);
+			fetch_below(reader, topic, partition, stable[partition], before);
 		else if (ok)
 		{
 			long		end = reader->standby ? stable[partition] : next[partition];
@@ -255,11 +285,12 @@ seeker_main(void *arg)
 										position < 0 ? 0 : position, 500, 0);
 
 			if (fetched.count > 0)
-				fetch_below(worker, topic, partition, fetched.last + 1);
+				fetch_below(reader, topic, partition, fetched.last + 1, before);
 		}
 		if (connection_lost(worker))
 			connect_worker(worker);
 		usleep(random_below(worker, 15000));
+		hold();
 	}
 	end(reader);
 	return NULL;
@@ -307,6 +338,7 @@ snapshot_main(void *arg)
 		if (connection_lost(worker))
 			connect_worker(worker);
 		usleep(random_below(worker, 20000));
+		hold();
 	}
 	end(reader);
 	return NULL;
@@ -378,6 +410,7 @@ relation_main(void *arg)
 		if (connection_lost(worker))
 			connect_worker(worker);
 		usleep(20000 + random_below(worker, 100000));
+		hold();
 	}
 	end(reader);
 	return NULL;

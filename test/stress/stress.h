@@ -22,6 +22,9 @@
 
 #define MAX_PARTITIONS	16
 
+/* After that many errors that were not foreseen a worker ends the driver. */
+#define MAX_ERRORS		20
+
 typedef struct Topic
 {
 	const char *name;
@@ -42,13 +45,21 @@ typedef struct Worker
 	pthread_t	thread;
 	char	   *text;			/* room for a value */
 	size_t		text_size;
+	int			errors;			/* that were not foreseen */
 } Worker;
 
 /* Set by main for all. */
 extern volatile bool stopping;	/* producers end their transaction and stop */
 extern volatile bool settled;	/* no transaction is open or prepared any more */
 extern volatile bool standby_settled;	/* and the standby has replayed them */
-extern volatile bool async_only;	/* a crash is near: nothing may flush WAL */
+extern volatile bool async_only;	/* a crash is near: no transaction flushes WAL */
+extern volatile bool holding;	/* it is very near: readers, which flush, wait */
+
+/* Open and prepared transactions with more subtransactions than a snapshot holds. */
+extern volatile int overflowed;
+
+/* How many there ever were. */
+extern volatile int overflows;
 
 /* ---- main.c ---- */
 

@@ -27,7 +27,7 @@ my $reader_pid = run_in($reader, 'SELECT pg_backend_pid()');
 sub next_offset
 {
 	my ($topic) = @_;
-	return run_in($admin,
+	return scalar run_in($admin,
 		"SELECT next_offset FROM partition_offsets('$topic') WHERE _partition = 0");
 }
 
@@ -127,6 +127,18 @@ best_latency('two readers', '1 1', sub {
 	return ($latency + time - $before, "$count $also");
 });
 
+# Nobody wakes the reader, which looks again once a second.  Seen to fail:
+# mutant wait_without_recheck.
+{
+	my $from = next_offset('w');
+	run_in($writer, "BEGIN; SELECT produce('w', 'x'); PREPARE TRANSACTION 'wait'");
+	start_waiting($reader, 'w', $from, '8 s');
+	my $start = time;
+	run_in($writer, "COMMIT PREPARED 'wait'");
+	is((split /\|/, receive($reader))[0], 1, 'COMMIT PREPARED: the waiting reader gets the record');
+	cmp_ok(time - $start, '<', 5, 'COMMIT PREPARED: it looks again once a second');
+}
+
 # A record that comes between the first look and the beginning of the wait must
 # be seen at once: it wakes nobody.  Seen to fail: mutant wait_without_second_look.
 best_latency('a record before the wait begins', 1, sub {
@@ -142,18 +154,6 @@ best_latency('a record before the wait begins', 1, sub {
 	run_in($reader, 'RESET qtopic.debug_point');
 	return ($end - (split /\n/, $start)[0], $count);
 });
-
-# Nobody wakes the reader, which looks again once a second.  Seen to fail:
-# mutant wait_without_recheck.
-{
-	my $from = next_offset('w');
-	run_in($writer, "BEGIN; SELECT produce('w', 'x'); PREPARE TRANSACTION 'wait'");
-	start_waiting($reader, 'w', $from, '8 s');
-	my $start = time;
-	run_in($writer, "COMMIT PREPARED 'wait'");
-	is((split /\|/, receive($reader))[0], 1, 'COMMIT PREPARED: the waiting reader gets the record');
-	cmp_ok(time - $start, '<', 5, 'COMMIT PREPARED: it looks again once a second');
-}
 
 # News of another partition do not end the wait.
 run_in($admin, "SELECT create_topic('two', 2)");
