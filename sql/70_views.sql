@@ -12,7 +12,9 @@ SELECT t.name AS topic,
   FROM qtopic_internal.topics t
   JOIN pg_catalog.pg_class c ON c.relname OPERATOR(pg_catalog.=) t.relation
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+  JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) c.relowner
  WHERE n.nspname OPERATOR(pg_catalog.=) 'qtopic'
+   AND o.rolsuper
    AND (pg_catalog.has_table_privilege(c.oid, 'SELECT')
 		OR pg_catalog.has_table_privilege(c.oid, 'INSERT')
 		OR pg_catalog.pg_has_role(t.creator::oid, 'USAGE'));

@@ -1,25 +1,35 @@
 -- code: rights.  Functions check the rights on a topic's relation in C, as the
 -- calling user, so all may execute them.
 
-GRANT USAGE ON SCHEMA qtopic TO PUBLIC;
-GRANT SELECT ON qtopic_topics, qtopic_partitions TO PUBLIC;
-
--- default privileges must not open the catalog
+-- default privileges must not open anything
 DO $$
 DECLARE
 	command text;
 BEGIN
 	FOR command IN
-		SELECT pg_catalog.format('REVOKE ALL ON %s qtopic_internal.%I FROM %s CASCADE',
-								 CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.relname,
+		SELECT pg_catalog.format('REVOKE ALL ON %s FROM %s CASCADE', o.name,
 								 CASE a.grantee WHEN 0 THEN 'PUBLIC'
 									  ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
-		  FROM pg_catalog.pg_class c
-		 CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a
-		 WHERE c.relnamespace = 'qtopic_internal'::pg_catalog.regnamespace
-		   AND c.relkind IN ('r', 'S') AND a.grantee <> c.relowner
+		  FROM (SELECT pg_catalog.format('%s %I.%I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname) AS name,
+					   c.relacl AS acl, c.relowner AS owner
+				  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+				 WHERE c.relkind IN ('r', 'S') AND n.nspname = 'qtopic_internal'
+					OR c.oid IN ('qtopic_topics'::pg_catalog.regclass, 'qtopic_partitions'::pg_catalog.regclass)
+				UNION ALL
+				SELECT pg_catalog.format('SCHEMA %I', n.nspname), n.nspacl, n.nspowner
+				  FROM pg_catalog.pg_namespace n
+				 WHERE n.nspname = 'qtopic_internal' OR n.nspname = 'qtopic' AND '@extschema@' <> 'qtopic'
+				UNION ALL
+				SELECT 'FUNCTION ' || p.oid::pg_catalog.regprocedure, p.proacl, p.proowner
+				  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+				 WHERE n.nspname = 'qtopic_internal' AND p.proname NOT IN ('fdw_handler', 'fdw_validator', 'partition_states')) o
+		 CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) a
+		 WHERE a.grantee <> o.owner
 	LOOP
 		EXECUTE command;
 	END LOOP;
 END
 $$;
+
+GRANT USAGE ON SCHEMA qtopic TO PUBLIC;
+GRANT SELECT ON qtopic_topics, qtopic_partitions TO PUBLIC;

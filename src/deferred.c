@@ -53,6 +53,7 @@ typedef struct BufferKey
 {
 	int			topic_id;
 	int			partition;
+	Oid			parent;			/* DROP and CREATE EXTENSION give the id again */
 } BufferKey;
 
 typedef struct PartitionBuffer
@@ -243,7 +244,7 @@ init_buffers(void)
 static PartitionBuffer *
 find_buffer(QtTopic *topic, int partition)
 {
-	BufferKey	key = {topic->id, partition};
+	BufferKey	key = {topic->id, partition, topic->parent};
 	bool		found;
 	PartitionBuffer *buffer = hash_search(buffers, &key, HASH_ENTER, &found);
 
@@ -374,7 +375,7 @@ drain(PartitionBuffer *buffer)
 	QtPacker	packer;
 
 	/* dropped by this very transaction */
-	if (topic == NULL)
+	if (topic == NULL || topic->parent != buffer->key.parent)
 		return;
 
 	work = AllocSetContextCreate(CurrentMemoryContext, "qtopic drain",

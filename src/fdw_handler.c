@@ -8,15 +8,19 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "fdw_topic.h"
 #include "qtopic.h"
+#include "record_row.h"
 
 PG_FUNCTION_INFO_V1(qtopic_fdw_handler);
 PG_FUNCTION_INFO_V1(qtopic_fdw_validator);
+
+static void check_columns(Oid relid, const QtTopic *topic);
 
 Datum
 qtopic_fdw_handler(PG_FUNCTION_ARGS)
@@ -71,13 +75,38 @@ qt_fdw_topic(Oid relid)
 	const char *relation = get_rel_name(relid);
 	const char *schema = get_namespace_name(get_rel_namespace(relid));
 	QtTopicRow	row;
+	QtTopic    *topic = NULL;
 
 	if (relation == NULL || schema == NULL || strcmp(schema, QT_RELATION_SCHEMA) != 0 ||
-		!qt_catalog_find_relation(relation, &row))
+		!qt_catalog_find_relation(relation, &row) ||
+		(topic = qt_topic_lookup(row.name, false))->relation != relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
 				 errmsg("foreign table \"%s\" is not the relation of a topic",
 						relation ? relation : ""),
 				 errhint("Use create_topic() to create a topic with its relation.")));
-	return qt_topic_lookup(row.name, false);
+	check_columns(relid, topic);
+	return topic;
+}
+
+/*
+ * A scan fills in the columns that create_topic() made; who disables the event
+ * trigger can change them.
+ */
+static void
+check_columns(Oid relid, const QtTopic *topic)
+{
+	static const Oid format_types[] = {TEXTOID, JSONBOID, BYTEAOID};
+	Oid			types[QT_RECORD_COLUMNS] = {INT4OID, INT8OID, TIMESTAMPTZOID, InvalidOid, InvalidOid, JSONBOID};
+	bool		good = get_attname(relid, QT_RECORD_COLUMNS + 1, true) == NULL;
+
+	types[QT_COLUMN_KEY] = format_types[topic->config.key_format];
+	types[QT_COLUMN_VALUE] = format_types[topic->config.value_format];
+	for (int i = 0; good && i < QT_RECORD_COLUMNS; i++)
+		good = get_atttype(relid, i + 1) == types[i];
+	if (!good)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("foreign table \"%s\" does not have the columns of a topic", get_rel_name(relid)),
+				 errhint("Its columns were changed behind qtopic.  Read the records with fetch_records().")));
 }

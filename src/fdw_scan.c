@@ -63,6 +63,7 @@ typedef struct ScanTask
 	int64		low;			/* offsets, inclusive */
 	int64		high;
 	int64		stop;			/* of the partition */
+	int64		stop_base;
 } ScanTask;
 
 typedef struct SharedScan
@@ -474,14 +475,15 @@ share_work(ForeignScanState *node)
 	{
 		int64		low;
 		int64		stop;
+		int64		stop_base;
 		int64		high;
 		int64		stretch;
 
 		if (bounds->nothing ||
 			(bounds->some_partitions && !bms_is_member(p, bounds->partitions)))
 			continue;
-		qt_reader_find_stop(&state->reader, p, &low, &stop);
-		high = Min(bounds->high, stop - 1);
+		qt_reader_find_stop(&state->reader, p, &low, &stop, &stop_base);
+		high = Min(bounds->high, stop_base - 1);
 		if (low > high)
 			continue;
 		stretch = Max((high - low) / TASKS_PER_PARTITION + 1, TASK_OFFSETS_MIN);
@@ -493,6 +495,7 @@ share_work(ForeignScanState *node)
 			task->low = from;
 			task->high = high - from < stretch ? high : from + stretch - 1;
 			task->stop = stop;
+			task->stop_base = stop_base;
 			if (task->high == high)
 				break;
 		}
@@ -530,6 +533,7 @@ next_record(TopicScan *state, QtRecord *record)
 		bounds.high = task->high;
 		bounds.stop_fixed = true;
 		bounds.stop = task->stop;
+		bounds.stop_base = task->stop_base;
 		qt_reader_start(&state->reader, &bounds);
 		state->task = (int) next;
 	}

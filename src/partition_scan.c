@@ -127,8 +127,8 @@ qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int number,
 	scan->leaf.bound = PG_INT64_MAX;
 	if (view->stop && view->stop->bound != PG_INT64_MAX)
 	{
-		scan->leaf.bound = settled = view->stop->bound;
-		scan->leaf.bound_base = view->stop->bound_base;
+		scan->leaf.bound = view->stop->bound;
+		scan->leaf.bound_base = settled = view->stop->bound_base;
 	}
 
 	scan->log_start_offset = partition->log_start_offset;
@@ -218,7 +218,7 @@ qt_scan_stable_offset(const QtPartitionScan *scan)
 
 	Assert(scan->done && scan->end != QT_SCAN_OUTSIDE);
 	if (scan->end == QT_SCAN_STOPPED)
-		offset = Max(offset, scan->leaf.stop_base);
+		offset = scan->leaf.stop_base;
 	return Max(offset, scan->log_start_offset);
 }
 

@@ -19,6 +19,14 @@
 #define EPOCH_DIFFERENCE_MS \
 	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * INT64CONST(86400000))
 
+/* What bytes_to_text is converting, for the context of an error. */
+typedef struct ConversionPlace
+{
+	const char *what;
+	const QtRecord *record;
+	const QtBatchSource *source;
+} ConversionPlace;
+
 static void check_format(const QtTopic *topic, QtFormat format, Oid type,
 						 const char *data, int len, const char *what);
 static void unsupported_key(Oid type) pg_attribute_noreturn();
@@ -153,6 +161,9 @@ qt_record_set_key(QtRecord *record, const QtTopic *topic, Datum key, Oid type)
 	}
 	record->key = text;
 	record->key_len = strlen(text);
+	if (topic->config.key_format == QT_FORMAT_JSONB)
+		check_format(topic, topic->config.key_format, TEXTOID,
+					 record->key, record->key_len, "key");
 }
 
 void
@@ -341,12 +352,25 @@ bytes_to_datum(const char *data, int len, QtFormat format, const char *what,
 	return PointerGetDatum(bytes);
 }
 
+/* Where a character is that the server's encoding has not. */
+static void
+name_record(void *arg)
+{
+	ConversionPlace *where = arg;
+
+	errcontext("%s of topic \"%s\", partition %d, offset %lld", where->what,
+			   where->source->topic, where->source->partition,
+			   (long long) where->record->offset);
+}
+
 /* UTF-8 bytes to the server's encoding. */
 static Datum
 bytes_to_text(const char *data, int len, const char *what,
 			  const QtRecord *record, const QtBatchSource *source)
 {
 	char	   *converted;
+	ConversionPlace where;
+	ErrorContextCallback callback;
 
 	if (!pg_verify_mbstr(PG_UTF8, data, len, true))
 		ereport(ERROR,
@@ -359,7 +383,15 @@ bytes_to_text(const char *data, int len, const char *what,
 	if (GetDatabaseEncoding() == PG_UTF8)
 		return PointerGetDatum(cstring_to_text_with_len(data, len));
 
+	where.what = what;
+	where.record = record;
+	where.source = source;
+	callback.callback = name_record;
+	callback.arg = &where;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
 	converted = pg_any_to_server(data, len, PG_UTF8);
+	error_context_stack = callback.previous;
 	return PointerGetDatum(converted == data ? cstring_to_text_with_len(data, len) :
 						   cstring_to_text(converted));
 }

@@ -71,7 +71,7 @@ static bool row_is_settled(QtLeafScan *scan, HeapTuple row, Buffer buffer,
 						   TransactionId *known_xmin, bool *known_committed,
 						   bool *committed);
 static void copy_batch(QtLeafScan *scan, int64 last_offset, struct varlena *batch);
-static int64 batch_base_offset(struct varlena *batch);
+static int64 batch_base_offset(struct varlena *batch, int64 otherwise);
 static int64 batch_max_timestamp(struct varlena *batch);
 
 int
@@ -204,7 +204,7 @@ qt_segment_scan(QtLeafScan *scan)
 		if (last_offset >= scan->bound)
 		{
 			scan->stop_key = last_offset;
-			scan->stop_base = Max(scan->next_key, scan->bound_base);
+			scan->stop_base = scan->bound_base;
 			scan->stop_xid = InvalidTransactionId;
 			end = QT_SCAN_STOPPED;
 			break;
@@ -222,7 +222,7 @@ qt_segment_scan(QtLeafScan *scan)
 		{
 			Assert(!scan->backward);
 			scan->stop_key = last_offset;
-			scan->stop_base = Max(scan->next_key, batch_base_offset(batch));
+			scan->stop_base = batch_base_offset(batch, scan->next_key);
 			scan->stop_xid = HeapTupleHeaderGetXmin(row->t_data);
 			end = QT_SCAN_STOPPED;
 			break;
@@ -484,16 +484,18 @@ copy_batch(QtLeafScan *scan, int64 last_offset, struct varlena *batch)
 
 /*
  * Base offset of a batch whose transaction may have aborted: if it was
- * toasted, VACUUM may already have removed its chunks, and the answer is 0.
+ * toasted, VACUUM may already have removed its chunks, and the answer is what
+ * the caller knows to be not above it.
  */
 static int64
-batch_base_offset(struct varlena *batch)
+batch_base_offset(struct varlena *batch, int64 otherwise)
 {
-	uint64		base = 0;
+	uint64		base;
 
-	if (!VARATT_IS_EXTERNAL(batch) && !VARATT_IS_COMPRESSED(batch) &&
-		VARSIZE_ANY_EXHDR(batch) >= sizeof(base))
-		memcpy(&base, VARDATA_ANY(batch), sizeof(base));
+	if (VARATT_IS_EXTERNAL(batch) || VARATT_IS_COMPRESSED(batch) ||
+		VARSIZE_ANY_EXHDR(batch) < sizeof(base))
+		return otherwise;
+	memcpy(&base, VARDATA_ANY(batch), sizeof(base));
 	return (int64) pg_ntoh64(base);
 }
 

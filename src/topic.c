@@ -109,9 +109,22 @@ qt_topic_create(const char *name, int partitions, Jsonb *config)
 	topic_id = insert_topic(name, NameStr(relation), partitions, stored, creator);
 	AcceptInvalidationMessages();
 	if (topic_id == 0)
+	{
+		QtTopicRow	other;
+
+		if (!qt_catalog_find_topic(name, &other) &&
+			qt_catalog_find_relation(NameStr(relation), &other))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("relation %s already exists",
+							quote_qualified_identifier(QT_RELATION_SCHEMA, NameStr(relation))),
+					 errdetail("It shows topic \"%s\", and topic \"%s\" needs a relation of that name.",
+							   other.name, name),
+					 errhint("Choose another name for the topic.")));
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("topic \"%s\" already exists", name)));
+	}
 	if (OidIsValid(get_relname_relid(NameStr(relation), schema)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -343,6 +356,7 @@ become_owner(OwnerContext *saved)
 		{"search_path", "pg_catalog, pg_temp"},
 		{"default_tablespace", ""},
 		{"session_replication_role", "origin"},
+		{"standard_conforming_strings", "on"},
 		{NULL, NULL}
 	};
 
@@ -480,7 +494,7 @@ reset_storage_acl(int topic_id)
 						  "   AND a.grantee <> c.relowner"
 						  "   AND c.relkind IN ('r', 'p', 'S')"
 						  "   AND (c.relname = 'topic_' || $1 OR c.relname LIKE 'topic\\_' || $1 || '\\_p%')",
-						  1, types, values, NULL, true, 0);
+						  1, types, values, NULL, false, 0);
 	rows = SPI_tuptable;
 	count = SPI_processed;
 	for (uint64 i = 0; i < count; i++)

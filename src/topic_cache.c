@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "access/twophase.h"
 #include "access/xact.h"
@@ -45,6 +46,7 @@ static void topic_missing(const char *name);
 static bool rebuild(QtTopic *topic);
 static bool has_stale_segment(const QtPartition *partition);
 static Oid	find_relation(const char *relation);
+static bool is_trusted_owner(Oid relid);
 static QtPartitionSlot *find_slot(const QtPartitionKey *key, int highest_segment);
 static QtSettledHint settled_at_start(int64 next_offset);
 static bool prepared_transaction_exists(void);
@@ -266,7 +268,8 @@ invalidate(Datum arg, Oid relid)
 	hash_seq_init(&status, topics);
 	while ((topic = hash_seq_search(&status)) != NULL)
 		if (relid == InvalidOid || relid == topics_table ||
-			relid == topic->relation || relid == topic->parent)
+			relid == topic->relation || relid == topic->parent ||
+			!OidIsValid(topic->relation) || !OidIsValid(topic->parent))	/* may be there now */
 			topic->valid = false;
 }
 
@@ -337,9 +340,27 @@ find_relation(const char *relation)
 
 	if (!OidIsValid(relid) || server == NULL ||
 		get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE ||
+		!is_trusted_owner(relid) ||
 		GetForeignTable(relid)->serverid != server->serverid)
 		return InvalidOid;
 	return relid;
+}
+
+/*
+ * The relation is the extension owner's, or after a restore that of another
+ * superuser.
+ */
+static bool
+is_trusted_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return superuser_arg(owner) || owner == qt_catalog_owner();
 }
 
 static QtPartitionSlot *

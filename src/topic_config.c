@@ -267,6 +267,8 @@ qt_topic_config_merge(Jsonb *current, Jsonb *changes)
 	ParsedConfig after;
 	Jsonb	   *merged;
 
+	if (changes == NULL)
+		changes = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
 	if (!JB_ROOT_IS_OBJECT(changes))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

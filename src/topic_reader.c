@@ -100,7 +100,8 @@ qt_reader_summarize(QtTopicReader *reader, bool ends_only, QtPartitionSummary *s
 }
 
 void
-qt_reader_find_stop(QtTopicReader *reader, int number, int64 *start, int64 *stop)
+qt_reader_find_stop(QtTopicReader *reader, int number, int64 *start,
+					int64 *stop, int64 *stop_base)
 {
 	QtReadView	view;
 	MemoryContext old = MemoryContextSwitchTo(reader->context);
@@ -110,6 +111,7 @@ qt_reader_find_stop(QtTopicReader *reader, int number, int64 *start, int64 *stop
 	qt_scan_find_stop(reader->topic, number, &view);
 	*start = Max(reader->bounds.low, qt_topic_partition(reader->topic, number)->log_start_offset);
 	*stop = view.stop->bound;
+	*stop_base = view.stop->bound_base;
 	qt_read_view_close(&view);
 	MemoryContextSwitchTo(old);
 }
@@ -244,7 +246,10 @@ open_partition(QtTopicReader *reader, bool headers_only)
 	qt_topic_refresh(reader->topic);
 	qt_read_view_of_statement(&reader->view, reader->estate, reader->topic, reader->partition);
 	if (bounds->stop_fixed)
-		reader->view.stop->bound = reader->view.stop->bound_base = bounds->stop;
+	{
+		reader->view.stop->bound = bounds->stop;
+		reader->view.stop->bound_base = bounds->stop_base;
+	}
 	if (bounds->backward)
 		qt_scan_begin_backward(&reader->scan, reader->topic, reader->partition,
 							   &reader->view, Max(bounds->low, 0), bounds->high);

@@ -24,6 +24,7 @@ typedef struct QtReadBounds
 	bool		backward;		/* both partitions and offsets descending */
 	bool		stop_fixed;		/* somebody has found out where to stop: */
 	int64		stop;			/* keys from here on are out */
+	int64		stop_base;		/* base offset of the first of them */
 } QtReadBounds;
 
 typedef struct QtTopicReader
@@ -91,7 +92,7 @@ extern bool qt_reader_summarize(QtTopicReader *reader, bool ends_only,
  * partition starts; for those who share the work of reading it.
  */
 extern void qt_reader_find_stop(QtTopicReader *reader, int partition,
-								int64 *start, int64 *stop);
+								int64 *start, int64 *stop, int64 *stop_base);
 
 extern void qt_reader_close(QtTopicReader *reader);
 

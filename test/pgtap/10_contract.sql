@@ -47,6 +47,9 @@ SELECT set_eq(
      'TABLE(_partition integer, _offset bigint, _timestamp timestamp with time zone, key text, value text, headers jsonb)', 'volatile unsafe'),
     ('fetch_records_bytea', 'topic text, partition integer, from_offset bigint, max_records integer, max_wait interval, max_bytes integer',
      'TABLE(_partition integer, _offset bigint, _timestamp timestamp with time zone, key bytea, value bytea, headers jsonb)', 'volatile unsafe'),
+    ('create_topic_view', 'view_name text, topic text, columns text, on_error text', 'void', 'volatile unsafe'),
+    ('cast_or_null', 'value text, type anyelement, typmod integer', 'anyelement', 'stable unsafe'),
+    ('is_castable', 'value text, type anyelement, typmod integer', 'boolean', 'stable unsafe'),
     ('offset_for_time', 'topic text, partition integer, at timestamp with time zone', 'bigint', 'volatile unsafe')$$,
     'the functions for users: signatures, results, labels');
 
@@ -68,7 +71,7 @@ CREATE FUNCTION pg_temp.defaults_of(function text) RETURNS SETOF text LANGUAGE s
 $$;
 SELECT results_eq(
     $$SELECT f, pg_temp.defaults_of(f) FROM unnest(ARRAY['create_topic', 'alter_topic', 'drop_topic', 'produce', 'produce_batch',
-                                                         'produce_batch_bytea', 'fetch_records', 'fetch_records_bytea']) AS f$$,
+                                                         'produce_batch_bytea', 'fetch_records', 'fetch_records_bytea', 'create_topic_view', 'cast_or_null', 'is_castable']) AS f$$,
     $$VALUES
     ('create_topic', 'partitions integer, config jsonb: 1, ''{}'''),
     ('alter_topic', 'partitions integer, config jsonb: NULL, NULL'),
@@ -77,7 +80,10 @@ SELECT results_eq(
     ('produce_batch', 'record_headers jsonb[], partition integer, record_times timestamp with time zone[], deferred boolean: NULL, NULL, NULL, NULL'),
     ('produce_batch_bytea', 'record_headers jsonb[], partition integer, record_times timestamp with time zone[], deferred boolean: NULL, NULL, NULL, NULL'),
     ('fetch_records', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800'),
-    ('fetch_records_bytea', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800')$$,
+    ('fetch_records_bytea', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800'),
+    ('create_topic_view', 'on_error text: ''null'''),
+    ('cast_or_null', 'typmod integer: ''-1'''),
+    ('is_castable', 'typmod integer: ''-1''')$$,
     'defaults of the arguments');
 
 SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE prosrc !~ '^qtopic_[a-z0-9_]+$' OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')$$,

@@ -9,7 +9,7 @@
 -- text), as the mutant calls_overload adds it, "is not unique" appears.
 
 BEGIN;
-SELECT plan(95);
+SELECT plan(96);
 
 CREATE FUNCTION pg_temp.resolves(call text) RETURNS text LANGUAGE sql AS $$
     SELECT lives_ok(CASE WHEN call ~ '^PREPARE' THEN call ELSE 'EXPLAIN ' || call END, call)
@@ -69,6 +69,7 @@ SELECT pg_temp.resolves($$SELECT create_topic('t', 4)$$);
 SELECT pg_temp.resolves($$SELECT create_topic('t', 4, '{"retention.ms": 86400000, "value.format":"jsonb"}')$$);
 SELECT pg_temp.resolves($$SELECT create_topic('t', config => '{"value.format":"jsonb"}')$$);
 SELECT pg_temp.resolves($$SELECT create_topic('t', config => jsonb_build_object('retention.ms', 1))$$);
+SELECT pg_temp.resolves($$SELECT create_topic_view('v','t','url text, status int')$$);
 SELECT pg_temp.resolves($$SELECT alter_topic('t', 8)$$);
 SELECT pg_temp.resolves($$SELECT alter_topic('t', config => '{"retention.ms": null}')$$);
 SELECT pg_temp.resolves($$SELECT offset_for_time('t', 0, now() - interval '1 hour')$$);

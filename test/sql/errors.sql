@@ -3,6 +3,9 @@
 -- (53400, 55000 without preloading, and 40001 need a server or a second
 -- transaction of their own.)
 --
+-- Seen to fail: mutants produce_read_only, position_not_checked, and with a
+-- cache that keeps it for ever that a relation was missing.
+--
 SET client_min_messages = error;
 SELECT create_topic('errors', 2);
 SELECT create_topic('errors_bytea', 1, '{"value.format": "bytea"}');

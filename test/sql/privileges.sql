@@ -2,6 +2,11 @@
 -- Rights: who may do what, what is said to those who may not, and that nobody
 -- gets at the storage.
 --
+-- Seen to fail: mutants right_to_create_not_checked, right_to_read_not_checked,
+-- right_to_produce_not_checked, creator_not_checked, acl_left_by_create,
+-- acl_left_by_alter, states_without_right, views_show_all,
+-- views_without_barrier, relation_of_any_kind, search_path_of_caller.
+--
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE ROLE regress_qtopic_creator;

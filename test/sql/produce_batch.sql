@@ -2,6 +2,8 @@
 -- produce_batch() and produce_batch_bytea(): arrays, order, runs, and what is
 -- refused.
 --
+-- Seen to fail: mutants batch_lengths_not_checked, batch_order_reversed.
+--
 \set SHOW_CONTEXT never
 
 SELECT create_topic('produce_batch');

@@ -2,6 +2,10 @@
 -- produce(), produce_batch(), produce_batch_bytea(): every form, every type of
 -- key and value, and what they refuse.
 --
+-- Seen to fail: mutants keys_of_any_type, padded_key, jsonb_not_checked,
+-- text_into_bytea, time_rounds_to_zero, append_time_ignored, time_not_bounded,
+-- sticky_for_ever; and with TOAST pointers taken for batches.
+--
 \set SHOW_CONTEXT never
 SET TimeZone = 'UTC';
 SET bytea_output = 'hex';

@@ -2,6 +2,8 @@
 -- When records are appended, and what a transaction makes of them: immediate
 -- and deferred mode, savepoints, PL/pgSQL, read-only transactions.
 --
+-- Seen to fail: mutants produce_read_only, deferred_keeps_rolled_back.
+--
 \set SHOW_CONTEXT never
 
 SELECT create_topic('produce_transactions');

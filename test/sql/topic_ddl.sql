@@ -2,8 +2,8 @@
 -- create_topic, alter_topic and drop_topic: what they make, what they refuse
 -- and what they say about it.
 --
--- Seen to fail: with the hash in make_relation_name() replaced by a constant
--- (mutant relation_name_hash), the second of two long names is refused.
+-- Seen to fail: mutants relation_name_hash, drop_leaves_storage,
+-- create_keeps_access_method, create_read_only.
 --
 \set SHOW_CONTEXT never
 

@@ -144,6 +144,7 @@ $node->restart;
 my @calls = (
 	"alter_topic('t', 2)",
 	"create_topic('u')",
+	"create_topic_view('v', 't', 'a int')",
 	"drop_topic('t')",
 	"drop_topic('u', true)",
 	"fetch_records('t', 0, 0)",

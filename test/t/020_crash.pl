@@ -22,12 +22,15 @@ my $node = new_node(
 synchronous_commit = off
 checkpoint_timeout = 1h
 bgwriter_lru_maxpages = 0
+restart_after_crash = on
 CONF
 
 # Nobody but the backends, and CHECKPOINT, writes WAL from now on.
+my @stopped;
+
 sub stop_writers
 {
-	my @pids = split /\n/, $node->safe_psql('postgres',
+	my @pids = @stopped = split /\n/, $node->safe_psql('postgres',
 		q{SELECT pid FROM pg_stat_activity WHERE backend_type IN ('walwriter', 'background writer')});
 	die 'walwriter and background writer are not there' if @pids != 2;
 	kill 'STOP', @pids;
@@ -205,6 +208,58 @@ $node->safe_psql('postgres', 'DELETE FROM ' . leaf_of('vacuumed'));
 $node->safe_psql('postgres', 'VACUUM (TRUNCATE) ' . leaf_of('vacuumed'));
 is($node->safe_psql('postgres', "SELECT pg_relation_size('" . leaf_of('vacuumed') . "')"), 0, 'nothing is left');
 is(produce('vacuumed', 'next'), 21, 'nor are offsets of which no row is left');
+
+# ---- a crash in the middle of an append
+
+# crash_at($place, $crash): let a producer stop there, and crash
+sub crash_at
+{
+	my ($place, $crash) = @_;
+	my $holder = open_session($node);
+	my $session = open_session($node);
+	my $pid = run_in($session, 'SELECT pg_backend_pid()');
+
+	run_in($holder, 'SELECT pg_advisory_lock(20)');
+	run_in($session, "SET qtopic.debug_point = '$place:20'");
+	send_query($session, "SELECT produce('middle', 'lost')");
+	wait_for_query($node, "SELECT count(*) FROM pg_locks WHERE pid = $pid AND locktype = 'advisory' AND NOT granted", 1);
+	$crash->($pid, $holder, $session);
+	return;
+}
+
+$node->safe_psql('postgres', "SELECT create_topic('middle')");
+$node->safe_psql('postgres', 'CREATE EXTENSION amcheck; CHECKPOINT');
+produce('middle', 'a');
+foreach my $place (qw(append-reserved append-heap))
+{
+	crash_at($place, sub {
+		my ($pid, @sessions) = @_;
+		# what the producer has written so far is in the WAL
+		$node->safe_psql('postgres', "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'flush', '')");
+		crash_and_restart(@sessions);
+	});
+	is(values_of('middle'), 'a', "a crash at $place: its record is gone");
+}
+cmp_ok(produce('middle', 'b'), '>', 2, 'no offset is given twice');
+is(values_of('middle'), 'a b', 'the topic goes on');
+is($node->safe_psql('postgres', "SELECT count(*) FROM bt_index_check('" . leaf_of('middle') . "_key', true)"),
+	1, 'its index is in order');
+
+# A producer that is killed with the append lock held, while another one waits
+# for the lock: the server restarts by itself and makes its shared memory anew.
+crash_at('append-reserved', sub {
+	my ($pid, @sessions) = @_;
+	my $waiting = open_session($node);
+
+	send_query($waiting, "SELECT produce('middle', 'waits')");
+	wait_for_query($node, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'QtopicAppend'", 1);
+	kill 'CONT', @stopped;
+	kill 'KILL', $pid;
+	wait_for_query($node, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid", 0);
+	eval { $_->quit } foreach @sessions, $waiting;
+});
+is(error_code($node, "SELECT produce('middle', 'c')"), '', 'after a producer was killed under the append lock: the topic goes on');
+is(values_of('middle'), 'a b c', 'with the records that were committed');
 
 crash($node);
 done_testing();

@@ -63,6 +63,8 @@ is(records('blocked', 1, $standby), '', 'a reader above an open record gets noth
 is(records('blocked', 0, $standby), '', 'nor does one from the start');
 is(sql('SELECT count(*) FROM qtopic.blocked', $standby), 0, 'nor does the relation');
 is(sql("SELECT last_stable_offset FROM partition_offsets('blocked')", $standby), 0, 'it is the last stable offset');
+is( sql("SELECT last_stable_offset, blocked_by_pid, blocked_by_gid FROM qtopic_partitions WHERE topic = 'blocked'", $standby),
+	'0||', 'qtopic_partitions on the standby shows no process of its own');
 run_in($open, 'COMMIT');
 catch_up();
 is(records('blocked', 0, $standby), '0=open 1=b', 'they get all after the commit');

@@ -1,4 +1,4 @@
-# 060_deferred - deferred records at the end of a transaction: commit, prepare,
+# 060_deferred_2pc - deferred records at the end of a transaction: commit, prepare,
 # what else runs then, and the bound of the buffer.
 
 use strict;
