@@ -14,6 +14,7 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/procarray.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 
 #include "fetch.h"
@@ -33,6 +34,7 @@
 static int64 fetch_once(const QtFetchRequest *request, QtRecordSink sink,
 						void *arg, bool *own_record);
 static void check_position(const QtFetchRequest *request, int64 log_start_offset);
+static bool records_may_have_come(const QtFetchRequest *request);
 static int64 current_next_offset(QtTopic *topic, int partition);
 static Size record_bytes(const QtRecord *record);
 static int64 first_record_since(QtPartitionScan *headers, const QtBatchSource *source,
@@ -71,8 +73,7 @@ qt_fetch(const QtFetchRequest *request, QtRecordSink sink, void *arg)
 			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 			if (left > 0)
 				qt_wait_sleep(Min(left, RECHECK_MS));
-		} while (left > 0 && !RecoveryInProgress() &&
-				 current_next_offset(request->topic, request->partition) <= request->from_offset);
+		} while (left > 0 && !records_may_have_come(request));
 		if (left <= 0)
 			break;
 	}
@@ -230,6 +231,22 @@ check_position(const QtFetchRequest *request, int64 log_start_offset)
 						request->partition),
 				 errdetail("The next record gets offset %lld.", (long long) next_offset),
 				 errhint("A position is the offset of the last record read plus one.")));
+}
+
+/*
+ * Is it worth while to look at the log?  Notices as well that the topic was
+ * dropped.  The shared next offset is cheap, but may be old: in recovery, and
+ * after a promotion until somebody appends.
+ */
+static bool
+records_may_have_come(const QtFetchRequest *request)
+{
+	if (RecoveryInProgress())
+		return true;
+	AcceptInvalidationMessages();
+	return current_next_offset(request->topic, request->partition) > request->from_offset ||
+		qt_sequence_peek(qt_topic_partition(request->topic, request->partition)->key.sequence) >
+		request->from_offset;
 }
 
 static int64

@@ -88,5 +88,7 @@ qt_guc_define(void)
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
-	MarkGUCPrefixReserved("qtopic");
+	/* otherwise qtopic.max_partitions would be taken for a mistake */
+	if (process_shared_preload_libraries_in_progress)
+		MarkGUCPrefixReserved("qtopic");
 }

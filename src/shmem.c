@@ -129,6 +129,7 @@ qt_slot_create(const QtPartitionKey *key, int highest_segment,
 		slot->in_use = true;
 		pg_atomic_write_u32(&slot->highest_segment, (uint32) highest_segment);
 		pg_atomic_write_u64(&slot->next_offset, (uint64) next_offset);
+		pg_atomic_write_u64(&slot->dropped_by, 0);
 		slot->recent = settled;
 		slot->older = settled;
 		slot->shifted = 0;
@@ -140,26 +141,43 @@ qt_slot_create(const QtPartitionKey *key, int highest_segment,
 	return slot;
 }
 
+void
+qt_slot_note_drop(const QtPartitionKey *key, uint64 xid)
+{
+	SlotEntry  *entry;
+
+	LWLockAcquire(control->lock, LW_SHARED);
+	entry = hash_search(slot_hash, key, HASH_FIND, NULL);
+	if (entry)
+		pg_atomic_write_u64(&control->slots[entry->slot].dropped_by, xid);
+	LWLockRelease(control->lock);
+}
+
 int
-qt_slot_collect(bool (*is_dead) (const QtPartitionKey *key))
+qt_slot_collect(bool (*is_dead) (const QtPartitionKey *key, uint64 dropped_by))
 {
 	QtPartitionKey *keys;
+	uint64	   *dropped_by;
 	int			nkeys = 0;
 	int			freed = 0;
 
 	keys = palloc(sizeof(QtPartitionKey) * control->slot_count);
+	dropped_by = palloc(sizeof(uint64) * control->slot_count);
 
 	LWLockAcquire(control->lock, LW_SHARED);
 	for (int i = 0; i < control->slot_count; i++)
 		if (control->slots[i].in_use)
-			keys[nkeys++] = control->slots[i].key;
+		{
+			keys[nkeys] = control->slots[i].key;
+			dropped_by[nkeys++] = pg_atomic_read_u64(&control->slots[i].dropped_by);
+		}
 	LWLockRelease(control->lock);
 
 	for (int i = 0; i < nkeys; i++)
 	{
 		SlotEntry  *entry;
 
-		if (!is_dead(&keys[i]))
+		if (!is_dead(&keys[i], dropped_by[i]))
 			continue;
 		LWLockAcquire(control->lock, LW_EXCLUSIVE);
 		entry = hash_search(slot_hash, &keys[i], HASH_FIND, NULL);
@@ -173,6 +191,7 @@ qt_slot_collect(bool (*is_dead) (const QtPartitionKey *key))
 	}
 
 	pfree(keys);
+	pfree(dropped_by);
 	return freed;
 }
 
@@ -269,6 +288,7 @@ startup_shmem(void)
 			SpinLockInit(&slot->hint_lock);
 			pg_atomic_init_u32(&slot->highest_segment, 0);
 			pg_atomic_init_u64(&slot->next_offset, 0);
+			pg_atomic_init_u64(&slot->dropped_by, 0);
 		}
 	}
 	LWLockRegisterTranche(control->append_tranche, TRANCHE_APPEND);

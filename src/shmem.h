@@ -8,6 +8,7 @@
  *							lock together; read under any of them
  * highest_segment			written under append lock; read atomically
  * next_offset				written under append lock; read atomically
+ * dropped_by				atomic
  * recent, older, shifted	hint lock (a spinlock)
  *
  * Order of locks: control < append < hint.
@@ -49,6 +50,7 @@ typedef struct QtPartitionSlot
 	bool		in_use;
 	pg_atomic_uint32 highest_segment;	/* ordinal */
 	pg_atomic_uint64 next_offset;
+	pg_atomic_uint64 dropped_by;	/* full xid, or 0 */
 	slock_t		hint_lock;
 	QtSettledHint recent;
 	QtSettledHint older;		/* for snapshots that are older than recent */
@@ -76,10 +78,18 @@ extern QtPartitionSlot *qt_slot_create(const QtPartitionKey *key,
 									   QtSettledHint settled);
 
 /*
- * Free the slots for which is_dead() is true; no lock is held while it is
- * called.  Returns how many.
+ * Note that this transaction, xid, drops the partition, for qt_slot_collect in
+ * other databases, which cannot look it up.
  */
-extern int	qt_slot_collect(bool (*is_dead) (const QtPartitionKey *key));
+extern void qt_slot_note_drop(const QtPartitionKey *key, uint64 xid);
+
+/*
+ * Free the slots for which is_dead() is true; no lock is held while it is
+ * called.  dropped_by is the full xid of the last transaction that dropped the
+ * partition, or tried to, or 0.  To free the slot of a partition that lives
+ * does no harm but that it begins anew.  Returns how many were freed.
+ */
+extern int	qt_slot_collect(bool (*is_dead) (const QtPartitionKey *key, uint64 dropped_by));
 
 /*
  * Take the append lock; false (and no lock) if the slot is no longer that of

@@ -51,7 +51,7 @@ typedef struct OwnerContext
 	int			guc_level;
 } OwnerContext;
 
-static void delete_topic_rows(int topic_id);
+static void delete_topic_rows(const QtTopicRow *row);
 static void check_topic_name(const char *name);
 static void check_partition_count(int partitions);
 static void make_relation_name(NameData *relation, const char *name);
@@ -237,7 +237,7 @@ qt_topic_drop(const char *name, bool missing_ok)
 
 	if (lock_topic(name, saved.user, &row))
 	{
-		delete_topic_rows(row.topic_id);
+		delete_topic_rows(&row);
 		schema = get_namespace_oid(QT_RELATION_SCHEMA, false);
 		if (OidIsValid(get_relname_relid(NameStr(row.relation), schema)))
 			run("DROP FOREIGN TABLE %s",
@@ -264,18 +264,30 @@ qt_topic_relation_dropped(const char *relation)
 
 	become_owner(&saved);
 	SPI_connect();
-	delete_topic_rows(row.topic_id);
+	delete_topic_rows(&row);
 	run("DROP TABLE IF EXISTS %s.topic_%d", QT_STORAGE_SCHEMA, row.topic_id);
 	SPI_finish();
 	become_user(&saved);
 }
 
 static void
-delete_topic_rows(int topic_id)
+delete_topic_rows(const QtTopicRow *row)
 {
-	run("DELETE FROM %s.segments WHERE topic_id = %d", QT_STORAGE_SCHEMA, topic_id);
-	run("DELETE FROM %s.partitions WHERE topic_id = %d", QT_STORAGE_SCHEMA, topic_id);
-	run("DELETE FROM %s.topics WHERE topic_id = %d", QT_STORAGE_SCHEMA, topic_id);
+	FullTransactionId xid = GetCurrentFullTransactionId();
+
+	for (int p = 0; p < row->partitions; p++)
+	{
+		QtPartitionKey key = {MyDatabaseId, InvalidOid, row->topic_id, p};
+		NameData	sequence;
+
+		qt_catalog_sequence_name(&sequence, row->topic_id, p);
+		key.sequence = qt_catalog_table(NameStr(sequence));
+		qt_slot_note_drop(&key, U64FromFullTransactionId(xid));
+	}
+
+	run("DELETE FROM %s.segments WHERE topic_id = %d", QT_STORAGE_SCHEMA, row->topic_id);
+	run("DELETE FROM %s.partitions WHERE topic_id = %d", QT_STORAGE_SCHEMA, row->topic_id);
+	run("DELETE FROM %s.topics WHERE topic_id = %d", QT_STORAGE_SCHEMA, row->topic_id);
 	invalidate_all();
 }
 

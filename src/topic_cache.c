@@ -50,7 +50,7 @@ static bool is_trusted_owner(Oid relid);
 static QtPartitionSlot *find_slot(const QtPartitionKey *key, int highest_segment);
 static QtSettledHint settled_at_start(int64 next_offset);
 static bool prepared_transaction_exists(void);
-static bool partition_is_dead(const QtPartitionKey *key);
+static bool partition_is_dead(const QtPartitionKey *key, uint64 dropped_by);
 
 QtTopic *
 qt_topic_lookup(const char *name, bool missing_ok)
@@ -424,11 +424,25 @@ prepared_transaction_exists(void)
 	return found;
 }
 
-/* For qt_slot_collect. */
+/*
+ * For qt_slot_collect.  A partition of another database cannot be looked up; it
+ * is dead if the database is, or the transaction that dropped it committed.
+ */
 static bool
-partition_is_dead(const QtPartitionKey *key)
+partition_is_dead(const QtPartitionKey *key, uint64 dropped_by)
 {
+	FullTransactionId xid = FullTransactionIdFromU64(dropped_by);
+
 	if (key->database == MyDatabaseId)
 		return !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(key->sequence));
-	return !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(key->database));
+	if (!SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(key->database)))
+		return true;
+	if (dropped_by == 0)
+		return false;
+
+	/* the status of a very old transaction may be gone, and to err is safe */
+	if (U64FromFullTransactionId(ReadNextFullTransactionId()) - dropped_by > PG_INT32_MAX / 4)
+		return true;
+	return !TransactionIdIsInProgress(XidFromFullTransactionId(xid)) &&
+		TransactionIdDidCommit(XidFromFullTransactionId(xid));
 }

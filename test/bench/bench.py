@@ -20,7 +20,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUICK = os.environ.get('QUICK', '') not in ('', '0')
-ROUNDS = int(os.environ.get('ROUNDS') or (3 if QUICK else 5))
+ROUNDS = max(3, int(os.environ.get('ROUNDS') or (3 if QUICK else 5)))
 EPOCH = datetime.datetime(2000, 1, 1)
 PLAIN_TABLE = 'CREATE TABLE %s (id bigserial PRIMARY KEY, ts timestamptz, key bytea, value bytea)'
 COMMON_EVENTS = 20      # what pgbench clients send
@@ -68,7 +68,7 @@ class Results:
     def __init__(self, path):
         self.file = open(path, 'w') if path else None
         self.missed = 0
-        print('%-26s %14s %14s %7s  %-7s' % ('', 'qtopic', 'plain', 'ratio', 'target'))
+        heading(('', 'qtopic', 'plain', 'ratio', 'target'))
 
     def add(self, name, unit, pairs, target=None):
         """pairs: (figure of qtopic, figure of plain) of each round; target like '>= 1.5'."""
@@ -82,14 +82,18 @@ class Results:
             held = ratio >= float(bound) if sign == '>=' else ratio <= float(bound)
             verdict = 'ok' if held else 'MISSED'
             self.missed += not held
-        print('%-26s %14s %14s %7.2f  %-7s %-6s  (%.2f to %.2f)' % (
+        print('%-28s %14s %14s %7.2f  %-7s %-6s  (%.2f to %.2f)' % (
             name, shown(ours, unit), shown(theirs, unit), ratio, target or '', verdict,
             min(ratios), max(ratios)), flush=True)
         if self.file:
             self.file.write(json.dumps({
-                'name': name, 'unit': unit, 'qtopic': ours, 'plain': theirs, 'ratio': round(ratio, 4),
+                'name': name, 'unit': unit, 'figure': ours, 'against': theirs, 'ratio': round(ratio, 4),
                 'target': target, 'verdict': verdict, 'rounds': pairs}) + '\n')
             self.file.flush()
+
+
+def heading(names):
+    print('%-28s %14s %14s %7s  %-7s' % names, flush=True)
 
 
 def shown(figure, unit):
@@ -220,7 +224,7 @@ class Bench:
 
         for warm_up in (side('qtopic', topic), side(plain_side, table)):
             warm_up()
-        done = rounds(side('qtopic', topic), side(plain_side, table))
+        done = rounds(side('qtopic', topic), side(plain_side, table), count=2 * ROUNDS)
         self.results.add(name + ' records', '/s', rates(count, done), targets[0])
         self.results.add(name + ' CPU', 'us/rec', cpu_times(count, done))
         self.results.add(name + ' WAL', 'B/rec', [(o[2] / count, t[2] / count) for o, t in done], targets[1])
@@ -231,7 +235,7 @@ class Bench:
 
     def batch1000(self):
         """produce_batch of 1,000 records, and a binary COPY of the same ones."""
-        self.batches('batch1000', 'copy', 1000, full(300000, 100000), ('>= 2.0', '<= 0.35', '<= 0.4'))
+        self.batches('batch1000', 'copy', 1000, full(200000, 100000), ('>= 2.0', '<= 0.35', '<= 0.4'))
 
     def batch100(self):
         """produce_batch of 100 records, and an INSERT of the same arrays."""
@@ -337,9 +341,9 @@ class Bench:
 
     def seek(self):
         """500 records from the middle of a long partition and of a short one, first of full
-        batches and then of batches of one record.  Here "plain" is the short partition."""
+        batches and then of batches of one record."""
         short = 10000
-        long = {'seek': full(10000000, 2000000), 'seek_single': full(300000, 100000)}
+        long = {'seek': full(10000000, 2000000), 'seek_single': full(200000, 100000)}
         for name in long:
             for suffix, count in (('_short', short), ('_long', long[name])):
                 create_topic(name + suffix)
@@ -367,30 +371,31 @@ class Bench:
 
         first_calls = {name: [] for name in long}
         first_buffers = {name: [] for name in long}
-        for number in range(ROUNDS):
+        for number in range(3 * ROUNDS):
             run('pg_ctl', '-D', os.environ['PGDATA'], '-w', '-s', '-m', 'fast', '-l',
                 os.path.join(HERE, 'restart.log'), 'restart')
             # caches of the whole server, not of these partitions
             client('time', 'fresh', 3, "SELECT * FROM fetch_records('seek_other', 0, 500)")
             for name in long:
                 first = [None, None]
-                for side in ((0, 1) if number % 2 else (1, 0)):
+                for side in ((0, 1) if number // 3 % 2 == number % 3 else (1, 0)):
                     if number % 3 == 2:
                         first[side] = buffers(fetch[name][side])
                     else:
                         first[side] = 1000 * seconds_of(fetch[name][side])[0]
                 (first_buffers if number % 3 == 2 else first_calls)[name].append(tuple(first))
 
+        heading(('', 'long', 'short', 'ratio', 'target'))
         for name in long:
-            label = 'seek' if name == 'seek' else 'seek batches of 1'
+            label = 'seek' if name == 'seek' else 'seek batch=1'
             times = full(300, 100)
             self.results.add(label, 'ms', [median_ms('same', times, fetch[name])
                                            for _ in range(ROUNDS)], '<= 1.2')
-            self.results.add(label + ', new conn', 'ms', [median_ms('fresh', times // 5, fetch[name])
+            self.results.add(label + ' new backend', 'ms', [median_ms('fresh', times // 5, fetch[name])
                                                           for _ in range(ROUNDS)], '<= 1.2')
-            self.results.add(label + ', buffers', 'pages', [tuple(map(buffers, fetch[name]))], '<= 1.2')
-            self.results.add(label + ', restart', 'ms', first_calls[name], '<= 1.2')
-            self.results.add(label + ', restart buf.', 'pages', first_buffers[name], '<= 1.2')
+            self.results.add(label + ' buffers', 'pages', [tuple(map(buffers, fetch[name]))], '<= 1.2')
+            self.results.add(label + ' restarted', 'ms', first_calls[name], '<= 1.2')
+            self.results.add(label + ' restarted buffers', 'pages', first_buffers[name], '<= 1.2')
         for name in long:
             sql(*["SELECT drop_topic('%s')" % (name + suffix) for suffix in ('_short', '_long')])
         sql("SELECT drop_topic('seek_other')")
@@ -422,7 +427,8 @@ def main():
     bench = Bench(args.events, results)
     for part in args.parts or PARTS:
         getattr(bench, part)()
-    print('%d of the targets missed; %d s' % (results.missed, time.monotonic() - start))
+    print('%d of the targets missed; %d s; load average %.1f (a quiet machine: below 3)' % (
+        results.missed, time.monotonic() - start, os.getloadavg()[1]))
 
 
 if __name__ == '__main__':

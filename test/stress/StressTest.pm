@@ -73,14 +73,17 @@ sub wait_driver
 	}
 }
 
-# Announce it, so that transactions go without flushing WAL, then crash.  Every
-# other time readers pause before, as they flush what they read: then commits
-# are lost that were acknowledged.
+# Announce it, so that transactions go without flushing WAL, then crash.  Nobody
+# else may write WAL out, as what the system has got survives kill.  Sometimes
+# readers pause before, as they flush what they read: then commits are lost that
+# were acknowledged.
 sub crash_and_start
 {
 	my ($node, $pid, $pause) = @_;
 
 	kill 'USR1', $pid;
+	kill 'STOP', $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'");
 	sleep 0.2 + rand 0.8;
 	if ($pause)
 	{
@@ -120,7 +123,7 @@ max_connections = 80
 wal_level = replica
 max_wal_senders = 4
 autovacuum_naptime = 1
-wal_writer_delay = 10s
+wal_buffers = 64MB
 checkpoint_timeout = 30
 wal_keep_size = 1GB
 deadlock_timeout = 1s
@@ -146,7 +149,7 @@ CONF
 	{
 		my $at = $begin + $seconds * $i / ($options{crashes} + 1);
 		last if defined($status = wait_driver($pid, $at));
-		crash_and_start($node, $pid, $i % 2);
+		crash_and_start($node, $pid, $options{crashes} > 1 ? $i % 2 == 0 : rand() < 0.5);
 	}
 	$status //= wait_driver($pid, $begin + $seconds + 120);
 	if (!defined $status)

@@ -30,10 +30,13 @@ readers
       below                       TAG: all records up to there must be seen
       below-overflow              the same, but a record that was rolled back may
                                   have stopped it
-      snapshot                    all with the same TAG are the same
+      snapshot                    all with the same TAG agree; see compare
       own                         TAG: P.TXN, of which nothing may be seen
   start TOPIC PARTITION POSITION  a chain begins ...
   drained TOPIC PARTITION         ... and has come to the end of the log
+  compare TOPIC PARTITION TAG all|overflow
+                                  the reads with that snapshot are complete; after
+                                  overflow only if all are from one position
   stable TOPIC PARTITION LSO NEXT SERVER-START
   selfjoin TOPIC COUNT            records that a self-join did not find twice
   naive-read ID, naive-row ID     what the naive reader saw, and what is there
@@ -123,7 +126,7 @@ class History:
                     self.final.append(words)
                 else:
                     self.fetches.append((name, words))
-            elif word in ("start", "drained", "stable"):
+            elif word in ("start", "drained", "stable", "compare"):
                 self.fetches.append((name, words))
             elif word == "producer":
                 number = int(words[1])
@@ -349,6 +352,8 @@ class Checker:
                 self.check_drained(file, key, chains[file, key])
             elif words[0] == "stable":
                 self.check_stable(file, key, words, stable)
+            elif words[0] == "compare":
+                self.compare(file, key, snapshots.pop((file, words[3]), []), words[4])
             else:
                 self.history.counts[f"reads by {words[1]}"] += 1
                 self.check_fetch(file, key, words)
@@ -401,15 +406,26 @@ class Checker:
                 self.found("unsettled", f"{file}: {name(key)}: everything below {tag} was settled, "
                            f"but a later read from {position} did not get {self.items[key][start + len(items)]}")
         elif kind == "snapshot":
-            first = snapshots.setdefault((file, key, tag), items)
-            if first != items:
-                self.found("snapshot", f"{file}: {name(key)} from {position}: "
-                           f"{first[-1:]} was the last of {len(first)}, {items[-1:]} that of {len(items)}")
+            snapshots.setdefault((file, tag), []).append((position, items))
         elif kind == "own":
             for item in items:
                 call = self.call_of(item.partition(":")[2])
                 if call and f"{call[0]}.{call[2][4]}" == tag:
                     self.found("own-read", f"{file}: {name(key)}: {item} in transaction {tag}")
+
+    def compare(self, file, key, reads, which):
+        """Reads with one snapshot agree on what is above all their positions."""
+        if not reads:
+            return
+        start = max(position for position, _ in reads)
+        if which == "overflow" and start != min(position for position, _ in reads):
+            return
+        self.history.counts["snapshots compared"] += 1
+        tails = [[item for item in items if int(item.partition(":")[0]) >= start] for _, items in reads]
+        for (position, _), tail in zip(reads, tails):
+            if tail != tails[0]:
+                self.found("snapshot", f"{file}: {name(key)}: a read from {reads[0][0]} ended with "
+                           f"{tails[0][-1:]}, one from {position} with {tail[-1:]}")
 
     def undone_between(self, key, start, end):
         """Is there a record between that was rolled back?"""

@@ -42,7 +42,11 @@ def good():
             "fetch seek t 0 3 - 4:0.2", "fetch below t 0 1 5 1:0.1 2:1.0 4:0.2",
             "fetch below-overflow t 0 1 5 1:0.1 2:1.0",       # 3 was rolled back
         ],
-        "snapshot": ["fetch snapshot t 0 1 7 1:0.1 2:1.0", "fetch snapshot t 0 1 7 1:0.1 2:1.0"],
+        "snapshot": [
+            "fetch snapshot t 0 1 7 1:0.1 2:1.0", "fetch snapshot t 0 1 7 1:0.1 2:1.0",
+            "fetch snapshot t 0 2 7 2:1.0", "compare t 0 7 all",
+            "fetch snapshot t 0 1 8 1:0.1 2:1.0", "fetch snapshot t 0 2 8", "compare t 0 8 overflow",
+        ],
         "relation": ["selfjoin t 0", "fetch relation t 0 0 - " + LOG, "fetch cursor t 0 2 - 2:1.0"],
         "own": ["fetch own t 0 0 0.1 0:0.0 1:0.1 2:1.0"],
         "maintenance": ["maintenance VACUUM"],
@@ -202,6 +206,18 @@ class Planted(unittest.TestCase):
 
     def test_snapshot(self):
         self.files["snapshot"][1] += " 4:0.2"
+        self.expect("snapshot")
+
+    def test_snapshot_from_another_position(self):
+        self.files["snapshot"][2] += " 4:0.2"
+        self.expect("snapshot")
+
+    def test_snapshot_that_saw_nothing(self):
+        self.change("snapshot", "fetch snapshot t 0 2 7 2:1.0", "fetch snapshot t 0 2 7")
+        self.expect("snapshot")
+
+    def test_snapshot_after_overflow(self):
+        self.change("snapshot", "fetch snapshot t 0 2 8", "fetch snapshot t 0 1 8")
         self.expect("snapshot")
 
     def test_selfjoin(self):

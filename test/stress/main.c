@@ -53,6 +53,7 @@ main(int argc, char **argv)
 	Worker		self;
 	Worker		decider;
 	Worker		maintenance;
+	Worker		disturber[2];
 	Worker	   *producer;
 	Reader		reader[64];
 
@@ -104,8 +105,11 @@ main(int argc, char **argv)
 		start(&r->worker, tail_main, r);
 		r = ADD_READER("seeker", on_standby, -1, -1, 0);
 		start(&r->worker, seeker_main, r);
-		r = ADD_READER("snapshot", on_standby, -1, -1, 0);
-		start(&r->worker, snapshot_main, r);
+		for (int i = 0; i < 2; i++)
+		{
+			r = ADD_READER("snapshot", on_standby, -1, -1, 0);
+			start(&r->worker, snapshot_main, r);
+		}
 		r = ADD_READER("relation", on_standby, -1, -1, 0);
 		start(&r->worker, relation_main, r);
 	}
@@ -116,6 +120,13 @@ main(int argc, char **argv)
 	}
 	init_worker(&maintenance, "maintenance", conninfo);
 	start(&maintenance, maintenance_main, &maintenance);
+	init_worker(&disturber[0], "disturber", conninfo);
+	start(&disturber[0], disturber_main, &disturber[0]);
+	if (standby)
+	{
+		init_worker(&disturber[1], "disturber", standby);
+		start(&disturber[1], disturber_main, &disturber[1]);
+	}
 
 	while (now() < began + seconds)
 		usleep(50000);
@@ -125,6 +136,8 @@ main(int argc, char **argv)
 		pthread_join(producer[i].thread, NULL);
 	pthread_join(decider.thread, NULL);
 	pthread_join(maintenance.thread, NULL);
+	for (int i = 0; i <= (standby != NULL); i++)
+		pthread_join(disturber[i].thread, NULL);
 	connect_worker(&self);
 	settled = true;
 	if (standby)
@@ -231,7 +244,9 @@ note_error(Worker *worker, const PGresult *result)
 		"22012", "22023",		/* what producers provoke */
 		"40001",				/* serialization, conflict with recovery */
 		"57014", "57P01", "57P02", "57P03", /* cancelled, terminated */
-		"25P02", NULL
+		"25P02",
+		"55P03",				/* lock_timeout */
+		NULL
 	};
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
@@ -286,6 +301,26 @@ bool
 chance(Worker *worker, double percent)
 {
 	return random_below(worker, 1000000) < percent * 10000;
+}
+
+void
+random_point(Worker *worker, const char *const *points, int count)
+{
+	char		sql[128];
+	uint32_t	point = random_below(worker, count + 1);
+	PGresult   *result;
+
+	if (worker->no_points || !chance(worker, 10))
+		return;
+	if (point == (uint32_t) count)
+		strcpy(sql, "SET qtopic.debug_point = ''");
+	else
+		snprintf(sql, sizeof(sql), "SET qtopic.debug_point = '%s:%d'", points[point],
+				 FIRST_KEY + random_below(worker, KEY_COUNT));
+	result = PQexec(worker->conn, sql);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK && !connection_lost(worker))
+		worker->no_points = true;
+	PQclear(result);
 }
 
 /* Often none, sometimes long: later offsets must commit first. */

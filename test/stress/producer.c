@@ -654,6 +654,7 @@ explicit_txn(Txn *txn)
 void *
 producer_main(void *arg)
 {
+	static const char *const points[] = {"append-opened", "append-reserved", "append-heap"};
 	Worker	   *worker = arg;
 
 	__sync_fetch_and_add(&producers_running, 1);
@@ -669,6 +670,7 @@ producer_main(void *arg)
 			async_only = false;
 			holding = false;
 		}
+		random_point(worker, points, 3);
 		if (chance(worker, 25))
 			autocommit(&txn);
 		else

@@ -95,12 +95,15 @@ offsets(Worker *worker, int topic, long *stable, long *next)
 	return true;
 }
 
-/* Wait while nobody may read. */
+/* Before each read: wait while nobody may, and be slow at some place. */
 static void
-hold(void)
+pace(Worker *worker)
 {
+	static const char *const points[] = {"read-hint", "read-snapshot"};
+
 	while (holding)
 		usleep(2000);
+	random_point(worker, points, 2);
 }
 
 static void
@@ -145,7 +148,7 @@ follower_main(void *arg)
 		bool		last = all_settled(reader);
 		Fetched		fetched;
 
-		hold();
+		pace(worker);
 		fetched = fetch(worker, "follow", "-", reader->topic, reader->partition,
 									position, random_limit(worker), last ? 0 : 500);
 
@@ -202,7 +205,7 @@ tail_main(void *arg)
 
 				if (drained[t][p])
 					continue;
-				hold();
+				pace(worker);
 				fetched = fetch(worker, "tail", "-", t, p, position[t][p],
 								random_limit(worker), 0);
 				if (fetched.count > 0)
@@ -290,21 +293,65 @@ seeker_main(void *arg)
 		if (connection_lost(worker))
 			connect_worker(worker);
 		usleep(random_below(worker, 15000));
-		hold();
+		pace(worker);
 	}
 	end(reader);
 	return NULL;
 }
 
-/* Reads the same twice with one snapshot, which may be old already. */
+/* The records from a position on, as a relation; false if that failed. */
+static bool
+read_relation(Worker *worker, const char *kind, const char *tag, int topic, int partition,
+			  long position)
+{
+	char		sql[512];
+	PGresult   *result;
+
+	snprintf(sql, sizeof(sql), "SELECT _offset, key, value FROM qtopic.\"%s\""
+			 " WHERE _partition = %d AND _offset >= %ld", topics[topic].name, partition, position);
+	result = query(worker, sql, 0, NULL);
+	if (result == NULL)
+		return false;
+	fprintf(worker->log, "fetch %s %s %d %ld %s", kind, topics[topic].name, partition, position, tag);
+	log_records(worker, result);
+	PQclear(result);
+	return true;
+}
+
+static void
+vacuum_leaf(Worker *worker, int topic, int partition)
+{
+	const char *params[] = {topics[topic].name};
+	char		sql[128];
+	PGresult   *result;
+
+	result = query(worker, "SELECT topic_id FROM qtopic_internal.topics WHERE name = $1", 1, params);
+	if (result == NULL)
+		return;
+	snprintf(sql, sizeof(sql), "VACUUM qtopic_internal.topic_%s_p%d_0",
+			 PQgetvalue(result, 0, 0), partition);
+	PQclear(result);
+	/* REINDEX CONCURRENTLY may hold the leaf and wait for our own snapshot */
+	PQclear(query(worker, "SET lock_timeout = '100ms'", 0, NULL));
+	PQclear(query(worker, sql, 0, NULL));
+}
+
+/*
+ * Reads the same several times with one snapshot, which may be old already, as
+ * a function and as a relation.
+ */
 void *
 snapshot_main(void *arg)
 {
 	Reader	   *reader = arg;
 	Worker	   *worker = &reader->worker;
+	Worker		vacuum = *worker;
 	long		pair = 0;
 
 	begin(reader);
+	strcpy(vacuum.name, "vacuum");
+	if (!reader->standby)
+		connect_worker(&vacuum);
 	while (!all_settled(reader))
 	{
 		int			topic = random_below(worker, topic_count);
@@ -313,9 +360,13 @@ snapshot_main(void *arg)
 		long		next[MAX_PARTITIONS];
 		long		position;
 		char		tag[24];
+		int			before = overflows;
+		bool		was_overflowed = overflowed > 0;
 
 		if (offsets(worker, topic, stable, next))
 		{
+			long		end = reader->standby ? stable[partition] : next[partition];
+
 			position = stable[partition] - random_below(worker, 60);
 			if (position < 0)
 				position = 0;
@@ -324,22 +375,39 @@ snapshot_main(void *arg)
 			if (chance(worker, 50))
 			{
 				PQclear(query(worker, "SELECT 1", 0, NULL));
-				usleep(random_below(worker, 200000));
+				usleep(random_below(worker, 100000));
 			}
-			for (int i = 0; i < 3; i++)
+			for (int i = 0; i < 4; i++)
 			{
 				/* only complete answers can be compared: the limit is no limit */
-				if (fetch(worker, "snapshot", tag, topic, partition, position, 1000000, 0).count < 0)
+				long		from = chance(worker, 60) ? position :
+					position + random_below(worker, end - position + 1);
+
+				if (chance(worker, 50) ?
+					!read_relation(worker, "snapshot", tag, topic, partition, from) :
+					fetch(worker, "snapshot", tag, topic, partition, from, 1000000, 0).count < 0)
 					break;
-				usleep(random_below(worker, 200000));
+				usleep(random_below(worker, 40000));
+				if (!reader->standby && !async_only && chance(worker, 60))
+				{
+					/* which may remove what stopped the first read */
+					if (connection_lost(&vacuum))
+						connect_worker(&vacuum);
+					vacuum_leaf(&vacuum, topic, partition);
+				}
 			}
+			fprintf(worker->log, "compare %s %d %s %s\n", topics[topic].name, partition, tag,
+					reader->standby || was_overflowed || overflowed > 0 || overflows != before ?
+					"overflow" : "all");
 			PQclear(query(worker, "COMMIT", 0, NULL));
 		}
 		if (connection_lost(worker))
 			connect_worker(worker);
-		usleep(random_below(worker, 20000));
-		hold();
+		usleep(random_below(worker, 10000));
+		pace(worker);
 	}
+	if (vacuum.conn != NULL)
+		PQfinish(vacuum.conn);
 	end(reader);
 	return NULL;
 }
@@ -379,16 +447,7 @@ relation_main(void *arg)
 					fprintf(worker->log, "selfjoin %s %s\n", name, PQgetvalue(result, 0, 0));
 			}
 			else if (dice == 1)
-			{
-				snprintf(sql, sizeof(sql), "SELECT _offset, key, value FROM qtopic.\"%s\""
-						 " WHERE _partition = %d AND _offset >= %ld", name, partition, position);
-				result = query(worker, sql, 0, NULL);
-				if (result)
-				{
-					fprintf(worker->log, "fetch relation %s %d %ld -", name, partition, position);
-					log_records(worker, result);
-				}
-			}
+				read_relation(worker, "relation", "-", topic, partition, position);
 			else
 			{
 				/* the pieces, one after the other, are one read */
@@ -410,7 +469,7 @@ relation_main(void *arg)
 		if (connection_lost(worker))
 			connect_worker(worker);
 		usleep(20000 + random_below(worker, 100000));
-		hold();
+		pace(worker);
 	}
 	end(reader);
 	return NULL;
@@ -493,6 +552,32 @@ maintenance_main(void *arg)
 				fprintf(worker->log, "maintenance %.12s\n", sql);
 			PQclear(result);
 		}
+		if (connection_lost(worker))
+			connect_worker(worker);
+	}
+	PQfinish(worker->conn);
+	fclose(worker->log);
+	return NULL;
+}
+
+/* Holds the locks of the debug points for moments. */
+void *
+disturber_main(void *arg)
+{
+	Worker	   *worker = arg;
+
+	connect_worker(worker);
+	while (!stopping)
+	{
+		char		sql[64];
+		int			key = FIRST_KEY + random_below(worker, KEY_COUNT);
+
+		snprintf(sql, sizeof(sql), "SELECT pg_advisory_lock(%d)", key);
+		PQclear(query(worker, sql, 0, NULL));
+		usleep(random_below(worker, chance(worker, 20) ? 30000 : 6000));
+		snprintf(sql, sizeof(sql), "SELECT pg_advisory_unlock(%d)", key);
+		PQclear(query(worker, sql, 0, NULL));
+		usleep(random_below(worker, 6000));
 		if (connection_lost(worker))
 			connect_worker(worker);
 	}

@@ -22,6 +22,10 @@
 
 #define MAX_PARTITIONS	16
 
+/* Advisory locks at which sessions are held up. */
+#define FIRST_KEY		7700
+#define KEY_COUNT		4
+
 /* After that many errors that were not foreseen a worker ends the driver. */
 #define MAX_ERRORS		20
 
@@ -46,6 +50,7 @@ typedef struct Worker
 	char	   *text;			/* room for a value */
 	size_t		text_size;
 	int			errors;			/* that were not foreseen */
+	bool		no_points;		/* a build without debug points */
 } Worker;
 
 /* Set by main for all. */
@@ -77,6 +82,12 @@ extern PGresult *query(Worker *worker, const char *sql, int nparams,
 
 extern uint32_t random_below(Worker *worker, uint32_t bound);
 extern bool chance(Worker *worker, double percent);
+
+/*
+ * Now and then stop at another of these debug points, where the disturber
+ * holds sessions up for some milliseconds: the windows that matter are short.
+ */
+extern void random_point(Worker *worker, const char *const *points, int count);
 extern void random_pause(Worker *worker);
 
 /*
@@ -114,6 +125,7 @@ extern void *snapshot_main(void *arg);
 extern void *relation_main(void *arg);
 extern void *naive_main(void *arg);
 extern void *maintenance_main(void *arg);
+extern void *disturber_main(void *arg);
 extern void read_all(Worker *worker);
 
 #endif							/* STRESS_H */

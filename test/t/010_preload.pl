@@ -104,11 +104,8 @@ is(use_topic('fourteen'), '', 'slots of a dropped database are collected');
 sql('CREATE DATABASE other');
 sql("CREATE EXTENSION qtopic; SELECT create_topic('fourteen', 14)", 'other');
 sql("SELECT drop_topic('fourteen')");
-{
-	local $TODO = 'only sessions of the same database collect them';
-	is($node->psql('other', "SELECT * FROM partition_offsets('fourteen')"), 0,
-		'slots of topics that were dropped in another database are collected');
-}
+is($node->psql('other', "SELECT * FROM partition_offsets('fourteen')"), 0,
+	'slots of topics that were dropped in another database are collected');
 sql('DROP DATABASE other');
 sql("SELECT drop_topic('two')");
 
