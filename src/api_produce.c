@@ -166,8 +166,12 @@ produce_value(FunctionCallInfo fcinfo, Oid value_type)
 	else
 	{
 		if (!PG_ARGISNULL(1))
+		{
+			Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
+
 			qt_record_set_key(&record, topic, PG_GETARG_DATUM(1),
-					get_fn_expr_argtype(fcinfo->flinfo, 1));
+							  OidIsValid(type) ? getBaseType(type) : TEXTOID);
+		}
 		if (!PG_ARGISNULL(3))
 			qt_record_set_headers(&record, PG_GETARG_JSONB_P(3));
 		partition = partition_argument(fcinfo, 4);
@@ -240,7 +244,7 @@ array_argument(FunctionCallInfo fcinfo, int arg, ArrayArgument *array)
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("arrays of records must have one dimension"),
 				 errdetail("The array has %d dimensions.", ARR_NDIM(value))));
-	array->type = ARR_ELEMTYPE(value);
+	array->type = getBaseType(ARR_ELEMTYPE(value));
 	get_typlenbyvalalign(array->type, &len, &byval, &align);
 	deconstruct_array(value, array->type, len, byval, align,
 					  &array->values, &array->nulls, &array->count);

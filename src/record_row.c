@@ -111,7 +111,6 @@ qt_record_set_key(QtRecord *record, const QtTopic *topic, Datum key, Oid type)
 	char		digits[MAXINT8LEN + 1];
 	char	   *text = NULL;
 
-	type = OidIsValid(type) ? getBaseType(type) : TEXTOID;
 	switch (type)
 	{
 		case BYTEAOID:
@@ -169,7 +168,6 @@ qt_record_set_key(QtRecord *record, const QtTopic *topic, Datum key, Oid type)
 void
 qt_record_set_value(QtRecord *record, const QtTopic *topic, Datum value, Oid type)
 {
-	type = getBaseType(type);
 	if (type == BYTEAOID)
 	{
 		bytea	   *bytes = DatumGetByteaPP(value);

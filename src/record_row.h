@@ -37,7 +37,8 @@ extern void qt_record_to_row(const QtRecord *record, const QtBatchSource *source
 							 int needed, Datum *values, bool *nulls);
 
 /*
- * Set the key, value or headers of a record.  The record points into the datum
+ * Set the key, value or headers of a record; types are not domains but what is
+ * below them.  The record points into the datum
  * or into memory of the current context.  42804 for a type that is not
  * supported or does not fit the topic's format; 22P02 if a value of a jsonb
  * topic is not valid; 22023 for bad headers.
