@@ -133,7 +133,7 @@ lint: deps
 cluster: deps
 	@test/bin/cluster run
 
-#: make bench               pgbench scripts of test/bench, a line each    [T=name]
+#: make bench               speed, as ratios to plain PostgreSQL          [T=part]
 bench: deps
 	@test/bin/bench $(T)
 

@@ -337,6 +337,49 @@ class Bench:
         report('read client page=5000', done, 0, '>= 1.0')
         sql("SELECT drop_topic('read')", 'DROP TABLE plain_read, target')
 
+    # ---- the relation ----
+
+    def relation(self):
+        """A topic as a relation, beside a table of the same rows."""
+        count = full(500000, 150000)
+        sql(PLAIN_TABLE % 'plain_rel')
+        create_topic('rel', **{'value.format': 'jsonb'})
+        produce('copy', 'plain_rel', self.events, 1000, count, 0)
+        sql("""INSERT INTO qtopic.rel (key, value)
+               SELECT convert_from(key, 'UTF8'), convert_from(value, 'UTF8')::jsonb FROM plain_rel""",
+            'VACUUM ANALYZE plain_rel', 'ANALYZE qtopic.rel',
+            'CREATE TABLE copy_source AS SELECT key, value FROM plain_rel',
+            PLAIN_TABLE % 'plain_into')
+        create_topic('rel_into', **{'key.format': 'bytea', 'value.format': 'bytea'})
+
+        def query(statement, setting='SET max_parallel_workers_per_gather = 0'):
+            return lambda: with_cpu(lambda: seconds_of(setting, statement)[1])
+
+        def report(name, ours, theirs, target=None):
+            done = rounds(ours, theirs)
+            self.results.add(name, '/s', rates(count, done), target)
+
+        report('relation INSERT SELECT',
+               query('INSERT INTO qtopic.rel_into (key, value) SELECT key, value FROM copy_source'),
+               query('INSERT INTO plain_into (ts, key, value) SELECT now(), key, value FROM copy_source'),
+               '>= 2.0')
+        for form in ('text', 'binary'):
+            path = os.path.join(HERE, 'rel.' + form)
+            sql("COPY copy_source TO '%s' (FORMAT %s)" % (path, form))
+            report('relation COPY ' + form,
+                   query("COPY qtopic.rel_into (key, value) FROM '%s' (FORMAT %s)" % (path, form)),
+                   query("COPY plain_into (key, value) FROM '%s' (FORMAT %s)" % (path, form)),
+                   '>= 1.5')
+        report('relation count(*)', query('SELECT count(*) FROM qtopic.rel'),
+               query('SELECT count(*) FROM plain_rel'), '>= 5.0')
+        ours = "SELECT sum((value->>'bytes')::int) FROM qtopic.rel"
+        theirs = "SELECT sum((convert_from(value, 'UTF8')::jsonb->>'bytes')::int) FROM plain_rel"
+        report('relation sum of jsonb', query(ours), query(theirs), '>= 0.8')
+        parallel = 'SET max_parallel_workers_per_gather = 2'
+        report('relation sum, 2 workers', query(ours, parallel), query(theirs, parallel))
+        sql("SELECT drop_topic(t) FROM unnest('{rel,rel_into}'::text[]) t",
+            'DROP TABLE plain_rel, copy_source, plain_into')
+
     # ---- seeking ----
 
     def seek(self):
@@ -408,7 +451,7 @@ def buffers(statement):
     return plan['Shared Hit Blocks'] + plan['Shared Read Blocks']
 
 
-PARTS = ('batch1000', 'batch100', 'single', 'deferred', 'read', 'seek')
+PARTS = ('batch1000', 'batch100', 'single', 'deferred', 'read', 'relation', 'seek')
 
 
 def main():
