@@ -17,7 +17,6 @@ ALTER EVENT TRIGGER qtopic_on_drop ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER qtopic_on_drop IS 'Drops the topic whose relation was dropped.';
 
 CREATE EVENT TRIGGER qtopic_on_alter ON ddl_command_end
-	WHEN TAG IN ('ALTER FOREIGN TABLE', 'ALTER TABLE')
 	EXECUTE FUNCTION qtopic_internal.on_alter();
 ALTER EVENT TRIGGER qtopic_on_alter ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER qtopic_on_alter IS 'Refuses to alter the relation of a topic.';

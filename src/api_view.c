@@ -84,8 +84,8 @@ text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 }
 
 /*
- * Cast in a subtransaction, as input functions throw; false if they threw a
- * data exception.
+ * Cast in a subtransaction, as input functions throw; false if they threw
+ * because of the value.
  */
 static bool
 try_cast(FunctionCallInfo fcinfo, Datum *result)
@@ -118,7 +118,8 @@ try_cast(FunctionCallInfo fcinfo, Datum *result)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
 			ReThrowError(error);
 		FreeErrorData(error);
 		good = false;

@@ -67,7 +67,7 @@ qt_append(QtTopic *topic, int number, QtPacker *packer, int64 *base_offsets)
 							   pg_atomic_read_u32(&partition->slot->highest_segment)),
 					 errhint("Try the transaction again.")));
 
-		LockRelationOid(target.leaf, RowExclusiveLock);
+		qt_append_lock(topic, target.leaf);
 		if (!topic->valid)
 			continue;			/* the lock brought news */
 
@@ -76,6 +76,19 @@ qt_append(QtTopic *topic, int number, QtPacker *packer, int64 *base_offsets)
 		if (done < packer->batch_count)
 			qt_topic_reload_partition(topic, number);
 	}
+}
+
+/*
+ * Lock a leaf of the topic to the end of the transaction.  The topic's relation
+ * comes first, as in drop_topic(), which so waits for us before it has locked
+ * any leaf.
+ */
+void
+qt_append_lock(QtTopic *topic, Oid leaf)
+{
+	if (OidIsValid(topic->relation))
+		LockRelationOid(topic->relation, RowExclusiveLock);
+	LockRelationOid(leaf, RowExclusiveLock);
 }
 
 /*

@@ -19,4 +19,10 @@ extern void qt_append_init_packer(QtPacker *packer, QtTopic *topic);
 extern void qt_append(QtTopic *topic, int partition, QtPacker *packer,
 					  int64 *base_offsets);
 
+/*
+ * Lock a leaf of the topic for appending, to the end of the transaction.  The
+ * topic may be invalid afterwards.
+ */
+extern void qt_append_lock(QtTopic *topic, Oid leaf);
+
 #endif							/* QTOPIC_APPEND_H */

@@ -15,7 +15,6 @@
 #include "access/xact.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -266,8 +265,7 @@ lock_partition(QtTopic *topic, int number)
 
 		qt_topic_refresh(topic);
 		partition = qt_topic_partition(topic, number);
-		LockRelationOid(partition->segments[partition->segment_count - 1].leaf,
-						RowExclusiveLock);
+		qt_append_lock(topic, partition->segments[partition->segment_count - 1].leaf);
 	} while (!topic->valid);
 }
 

@@ -29,6 +29,7 @@ PG_FUNCTION_INFO_V1(qtopic_on_alter);
 
 static void check_event(FunctionCallInfo fcinfo, const char *event);
 static bool is_topic_relation(Oid relid);
+static bool may_alter_relation(Node *parsetree);
 static bool is_restoring(Node *parsetree);
 static void refuse_alter(Oid relid);
 
@@ -67,7 +68,7 @@ qtopic_on_alter(PG_FUNCTION_ARGS)
 
 	check_event(fcinfo, "ddl_command_end");
 	data = (EventTriggerData *) fcinfo->context;
-	if (is_restoring(data->parsetree))
+	if (!may_alter_relation(data->parsetree) || is_restoring(data->parsetree))
 		PG_RETURN_NULL();
 
 	SPI_connect();
@@ -108,6 +109,32 @@ is_topic_relation(Oid relid)
 		return false;
 	server = GetForeignServerByName(QT_SERVER_NAME, true);
 	return server != NULL && GetForeignTable(relid)->serverid == server->serverid;
+}
+
+/*
+ * Is it a statement by which a relation is altered?  There are more than one
+ * would think: ALTER VIEW and ALTER INDEX rename foreign tables, too.
+ */
+static bool
+may_alter_relation(Node *parsetree)
+{
+	AlterTableStmt *statement = (AlterTableStmt *) parsetree;
+	RenameStmt *rename = (RenameStmt *) parsetree;
+
+	if (IsA(parsetree, RenameStmt) && rename->renameType == OBJECT_SCHEMA &&
+		strcmp(rename->subname, QT_RELATION_SCHEMA) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot rename schema \"%s\"", rename->subname),
+				 errdetail("The relations of the topics are found there by name.")));
+
+	/* our own storage */
+	if (IsA(parsetree, AlterTableStmt) && statement->relation != NULL &&
+		statement->relation->schemaname != NULL &&
+		strcmp(statement->relation->schemaname, QT_STORAGE_SCHEMA) == 0)
+		return false;
+	return IsA(parsetree, AlterTableStmt) || IsA(parsetree, RenameStmt) ||
+		IsA(parsetree, AlterObjectSchemaStmt);
 }
 
 /* ALTER ... OWNER TO is how pg_restore hands over what it created. */

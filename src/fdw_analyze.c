@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "commands/vacuum.h"
 #include "common/pg_prng.h"
 #include "executor/executor.h"
@@ -52,7 +53,9 @@ sample_rows(Relation rel, int elevel, HeapTuple *rows, int target_rows,
 	double		total = 0;
 	int			sampled = 0;
 
-	estate->es_snapshot = RegisterSnapshot(GetLatestSnapshot());
+	/* what is learned with a transaction's snapshot is kept for the transaction */
+	estate->es_snapshot = RegisterSnapshot(IsolationUsesXactSnapshot() ?
+										   GetTransactionSnapshot() : GetLatestSnapshot());
 	qt_reader_open(&reader, topic, estate);
 	for (int p = 0; p < count; p++)
 	{

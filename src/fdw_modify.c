@@ -39,7 +39,7 @@ typedef struct TopicInsert
 	MemoryContext row_context;
 } TopicInsert;
 
-static void begin_insert(EState *estate, ResultRelInfo *rinfo, bool returning);
+static void begin_insert(EState *estate, ResultRelInfo *rinfo, bool row_by_row);
 static void row_to_record(TopicInsert *insert, TupleTableSlot *slot,
 						  QtRecord *record, int *partition);
 static void show_row(TupleTableSlot *slot, const QtRecord *record,
@@ -47,7 +47,8 @@ static void show_row(TupleTableSlot *slot, const QtRecord *record,
 
 /*
  * Refuse at planning what cannot be done, whether or not it would hit a row.
- * The private list tells whether there is a RETURNING clause.
+ * The private list tells whether the inserted row is looked at: by RETURNING, or
+ * a view's check option.
  */
 List *
 qt_fdw_plan_modify(PlannerInfo *root, ModifyTable *plan, Index result_relation,
@@ -66,7 +67,7 @@ qt_fdw_plan_modify(PlannerInfo *root, ModifyTable *plan, Index result_relation,
 				 errmsg("ON CONFLICT is not supported for topic \"%s\"", name),
 				 errdetail("A log has no unique keys: records of the same key follow each other."),
 				 errhint("Leave ON CONFLICT out; readers take the last record of a key.")));
-	return list_make1_int(plan->returningLists != NIL);
+	return list_make1_int(plan->returningLists != NIL || plan->withCheckOptionLists != NIL);
 }
 
 /* UPDATE, DELETE and TRUNCATE. */
@@ -151,7 +152,7 @@ qt_fdw_end_insert(EState *estate, ResultRelInfo *rinfo)
 }
 
 static void
-begin_insert(EState *estate, ResultRelInfo *rinfo, bool returning)
+begin_insert(EState *estate, ResultRelInfo *rinfo, bool row_by_row)
 {
 	Relation	rel = rinfo->ri_RelationDesc;
 	TupleDesc	desc = RelationGetDescr(rel);
@@ -165,7 +166,7 @@ begin_insert(EState *estate, ResultRelInfo *rinfo, bool returning)
 					  qt_guc_produce_mode == QT_PRODUCE_DEFERRED);
 	insert->key_type = TupleDescAttr(desc, QT_COLUMN_KEY)->atttypid;
 	insert->value_type = TupleDescAttr(desc, QT_COLUMN_VALUE)->atttypid;
-	insert->row_by_row = returning ||
+	insert->row_by_row = row_by_row ||
 		(rinfo->ri_TrigDesc != NULL && rinfo->ri_TrigDesc->trig_insert_after_row);
 	insert->context = context;
 	insert->row_context = AllocSetContextCreate(context, "qtopic insert row",

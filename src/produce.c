@@ -29,6 +29,7 @@
 
 static QtPacker *single = NULL; /* see take_single_packer */
 
+static void check_writable(void);
 static QtPacker *take_single_packer(QtTopic *topic);
 static int	choose_partition(QtTopic *topic, const QtRecord *record, int partition);
 static int	sticky_partition(QtTopic *topic);
@@ -41,8 +42,7 @@ static void add_run(QtProducer *producer, int partition, int64 base_offset,
 void
 qt_producer_begin(QtProducer *producer, QtTopic *topic, bool deferred)
 {
-	PreventCommandIfReadOnly("produce()");
-	PreventCommandDuringRecovery("produce()");
+	check_writable();
 
 	memset(producer, 0, sizeof(*producer));
 	producer->topic = topic;
@@ -117,8 +117,7 @@ qt_produce_record(QtTopic *topic, const QtRecord *record, int partition,
 {
 	QtPacker   *packer;
 
-	PreventCommandIfReadOnly("produce()");
-	PreventCommandDuringRecovery("produce()");
+	check_writable();
 
 	if (partition == QT_PARTITION_ANY && record->key_len < 0)
 	{
@@ -176,6 +175,15 @@ take_single_packer(QtTopic *topic)
 	packer->log_append_time = topic->config.log_append_time;
 	packer->max_batch_bytes = topic->config.max_message_bytes;
 	return packer;
+}
+
+/* A parallel worker would buffer deferred records and never append them. */
+static void
+check_writable(void)
+{
+	PreventCommandIfReadOnly("produce()");
+	PreventCommandIfParallelMode("produce()");
+	PreventCommandDuringRecovery("produce()");
 }
 
 /* Partition of a record that has a key or a partition of its own. */

@@ -10,6 +10,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "nodes/value.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_type.h"
 #include "parser/parser.h"
@@ -20,6 +21,7 @@
 #include "topic_cache.h"
 #include "topic_view.h"
 
+static void check_not_overloaded(const char *schema, char *function);
 static List *parse_columns(const char *columns);
 static void append_column(StringInfo sql, const ColumnDef *column, QtCastError on_error,
 						  const char *functions);
@@ -41,6 +43,9 @@ qt_topic_view_sql(const char *view, const char *topic_name, const char *columns,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("values of topic \"%s\" are not jsonb", topic->name),
 				 errhint("Create the topic with value.format = jsonb.")));
+
+	check_not_overloaded(functions, "cast_or_null");
+	check_not_overloaded(functions, "is_castable");
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE VIEW %s AS\nSELECT _partition,\n       _offset,\n       _timestamp,\n       key,\n       headers",
@@ -70,6 +75,24 @@ qt_topic_view_sql(const char *view, const char *topic_name, const char *columns,
 		}
 	}
 	return sql.data;
+}
+
+/*
+ * Whoever may create functions in the schema could add one that fits a column
+ * better than ours, and would run with the rights of the view's readers.
+ */
+static void
+check_not_overloaded(const char *schema, char *function)
+{
+	List	   *name = list_make2(makeString(pstrdup(schema)), makeString(function));
+	FuncCandidateList candidates = FuncnameGetCandidates(name, -1, NIL, false, false, false, true);
+
+	if (candidates != NULL && candidates->next != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("function \"%s\".\"%s\" is overloaded", schema, function),
+				 errdetail("A view could call a function that does not belong to qtopic."),
+				 errhint("Drop the other functions of that name, and let nobody else create functions in the schema.")));
 }
 
 /* The list of ColumnDef nodes of "name type, ...". */

@@ -215,3 +215,17 @@ DROP VIEW produced;
 DROP TABLE source;
 DROP FUNCTION produce_row();
 SELECT drop_topic(topic) FROM qtopic_topics WHERE topic LIKE 'produce\_transactions%' ORDER BY topic;
+
+-- in a parallel worker, by a wrapper with the wrong label: refused, in deferred mode as well
+SELECT create_topic('produce_parallel');
+CREATE FUNCTION produce_parallel(i int) RETURNS int LANGUAGE plpgsql PARALLEL SAFE AS $$
+BEGIN
+	PERFORM produce('produce_parallel', 'k', i::text, deferred => true);
+	RETURN i;
+END $$;
+SET force_parallel_mode = on;
+SELECT produce_parallel(1);
+RESET force_parallel_mode;
+SELECT count(*) FROM fetch_records('produce_parallel', 0, 0);
+DROP FUNCTION produce_parallel;
+SELECT drop_topic('produce_parallel');

@@ -466,7 +466,7 @@ step(Txn *txn)
 		return holding ? true : read_own(txn);
 	if (dice < 960)
 		return txn->mixed ? true : produce_in_block(txn);
-	if (dice < 997)
+	if (dice < 999)
 		return txn->depth > 0 || chance(txn->worker, 10) ? provoke(txn) : true;
 	return overflow(txn);
 }

@@ -375,20 +375,20 @@ snapshot_main(void *arg)
 			if (chance(worker, 50))
 			{
 				PQclear(query(worker, "SELECT 1", 0, NULL));
-				usleep(random_below(worker, 100000));
+				usleep(random_below(worker, 60000));
 			}
 			for (int i = 0; i < 4; i++)
 			{
 				/* only complete answers can be compared: the limit is no limit */
-				long		from = chance(worker, 60) ? position :
+				long		from = end < position || chance(worker, 40) ? position :
 					position + random_below(worker, end - position + 1);
 
 				if (chance(worker, 50) ?
 					!read_relation(worker, "snapshot", tag, topic, partition, from) :
 					fetch(worker, "snapshot", tag, topic, partition, from, 1000000, 0).count < 0)
 					break;
-				usleep(random_below(worker, 40000));
-				if (!reader->standby && !async_only && chance(worker, 60))
+				usleep(random_below(worker, 30000));
+				if (!reader->standby && !async_only && chance(worker, 30))
 				{
 					/* which may remove what stopped the first read */
 					if (connection_lost(&vacuum))

@@ -1,8 +1,11 @@
 # A short run of "make stress", with one crash and no standby; see
 # test/stress/log.pl and test/stress/checker.py.
 #
-# Seen to fail with stored batches that are not detoasted, and with the mutants
-# that test/stress/README.md lists.
+# Chance finds what it finds: seen to fail, not in every run, with the mutants
+# append_without_lock, append_unlocks_after_reserve, scan_skips_unsettled,
+# scan_ignores_own, lso_is_next_offset, settled_inside_batch,
+# deferred_keeps_rolled_back, deferred_forgets_relabel, stop_not_remembered,
+# stop_of_statement_only, hint_always_usable and durable_read_never_flushes.
 
 use strict;
 use warnings;
