@@ -20,6 +20,13 @@ INSERT INTO qtopic.ri_parts (_offset, value) VALUES (7, 'x');
 INSERT INTO qtopic.ri_parts VALUES (1, NULL, NULL, 'k', 'all columns', NULL);
 SELECT _partition, _offset, key, value FROM qtopic.ri_parts;
 
+-- a view's check option looks at the row as it was inserted
+CREATE VIEW ri_checked AS SELECT * FROM qtopic.ri_parts WHERE _offset IS NULL WITH CHECK OPTION;
+\set VERBOSITY terse
+INSERT INTO ri_checked (value) VALUES ('has an offset');
+\set VERBOSITY default
+DROP VIEW ri_checked;
+
 -- formats
 INSERT INTO qtopic.ri_jsonb (key, value) VALUES ('{"id": 1}', '{"a": [1, 2]}');
 INSERT INTO qtopic.ri_jsonb (value) VALUES ('{"a": ');

@@ -20,6 +20,18 @@ SELECT create_topic_view('public.tv_skip', 'tv', 'url text, status int, "Odd nam
 SELECT _offset, url, status FROM tv_skip WHERE status IS NULL OR status > 5;
 SELECT pg_get_viewdef('tv_skip');
 
+-- a domain's check counts as a value that cannot be cast
+CREATE DOMAIN tv_small AS int CHECK (VALUE < 100);
+SELECT create_topic_view('tv_domain', 'tv', 'status tv_small, bytes tv_small');
+SELECT status, bytes FROM tv_domain WHERE _offset = 0;
+DROP VIEW tv_domain;
+DROP DOMAIN tv_small;
+
+-- a function of the same name that could run in the place of ours
+CREATE FUNCTION cast_or_null(value text, type int, typmod int) RETURNS int LANGUAGE sql AS 'SELECT 0';
+SELECT create_topic_view('tv_overloaded', 'tv', 'status int');
+DROP FUNCTION cast_or_null(text, int, int);
+
 -- what is refused
 SELECT create_topic_view('tv_bad', 'tv', 'url text', 'ignore');
 SELECT create_topic_view('tv_bad', 'tv_text', 'url text');
