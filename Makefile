@@ -13,6 +13,7 @@ OBJS = \
 	src/api_fetch.o \
 	src/api_produce.o \
 	src/api_record_batch.o \
+	src/api_rows.o \
 	src/api_topic.o \
 	src/api_view.o \
 	src/append.o \

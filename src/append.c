@@ -40,7 +40,7 @@ qt_append(QtTopic *topic, int number, QtPacker *packer, int64 *base_offsets)
 {
 	int			done = 0;
 
-	qt_wakeup_note(topic->wait_slot);
+	qt_wakeup_note(topic->wait_slot, number);
 
 	for (int tries = 0; done < packer->batch_count;)
 	{

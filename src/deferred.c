@@ -81,7 +81,7 @@ static Size total_bytes = 0;
 static DrainState state = NOT_DRAINING;
 
 static void before_commit(void);
-static void at_end(void);
+static void at_end(QtTransactionEnd end);
 static void at_subcommit(int level);
 static void at_subabort(int level);
 static void init_buffers(void);
@@ -95,8 +95,8 @@ static void drain(PartitionBuffer *buffer);
 static void append_part(char **to, const char *from, int len);
 static const char *take_part(const char **from, int len);
 
-static const QtDeferredHooks hooks = {
-	before_commit, at_end, at_subcommit, at_subabort
+static const QtTransactionHooks hooks = {
+	before_commit, at_end, at_subcommit, at_subabort, NULL
 };
 
 bool
@@ -160,7 +160,7 @@ before_commit(void)
 
 /* TopTransactionContext is about to go, and the buffers with it. */
 static void
-at_end(void)
+at_end(QtTransactionEnd end)
 {
 	context = NULL;
 	buffers = NULL;
@@ -225,8 +225,7 @@ init_buffers(void)
 	HASHCTL		info = {0};
 	MemoryContext new_context;
 
-	qt_wakeup_set_deferred(&hooks);
-	qt_wakeup_register();
+	qt_wakeup_add_hooks(&hooks);
 
 	new_context = AllocSetContextCreate(TopTransactionContext, "qtopic deferred records",
 										ALLOCSET_DEFAULT_SIZES);

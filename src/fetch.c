@@ -31,8 +31,8 @@
 /* A blocked head is looked at again that often: COMMIT PREPARED wakes nobody. */
 #define RECHECK_MS		1000
 
-static int64 fetch_once(const QtFetchRequest *request, QtRecordSink sink,
-						void *arg, bool *own_record);
+static void fetch(const QtFetchRequest *request, bool check, QtRecordSink sink,
+				  void *arg, QtFetchResult *result);
 static void check_position(const QtFetchRequest *request, int64 log_start_offset);
 static bool records_may_have_come(const QtFetchRequest *request);
 static int64 current_next_offset(QtTopic *topic, int partition);
@@ -46,15 +46,15 @@ qt_fetch(const QtFetchRequest *request, QtRecordSink sink, void *arg)
 	int64		wait_ms = Min(request->max_wait_ms, qt_guc_max_wait);
 	TimestampTz deadline = 0;
 	bool		waiting = false;
-	int64		count;
+	QtFetchResult result;
 
 	for (;;)
 	{
-		bool		own_record;
 		long		left;
 
-		count = fetch_once(request, sink, arg, &own_record);
-		if (count > 0 || wait_ms <= 0 || own_record || IsolationUsesXactSnapshot())
+		fetch(request, true, sink, arg, &result);
+		if (result.count > 0 || wait_ms <= 0 || result.own_record ||
+			IsolationUsesXactSnapshot())
 			break;
 
 		if (!waiting)
@@ -62,7 +62,7 @@ qt_fetch(const QtFetchRequest *request, QtRecordSink sink, void *arg)
 			/* look once more after we can be woken */
 			qt_wakeup_register();
 			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms);
-			qt_wait_begin(request->topic->wait_slot);
+			qt_wait_begin(&request->topic->wait_slot, 1, 0);
 			waiting = true;
 			continue;
 		}
@@ -80,7 +80,14 @@ qt_fetch(const QtFetchRequest *request, QtRecordSink sink, void *arg)
 
 	if (waiting)
 		qt_wait_end();
-	return count;
+	return result.count;
+}
+
+void
+qt_fetch_once(const QtFetchRequest *request, QtRecordSink sink, void *arg,
+			  QtFetchResult *result)
+{
+	fetch(request, false, sink, arg, result);
 }
 
 void
@@ -149,20 +156,24 @@ qt_offset_for_time(QtTopic *topic, int number, int64 timestamp)
 }
 
 /* One look at the log, without waiting. */
-static int64
-fetch_once(const QtFetchRequest *request, QtRecordSink sink, void *arg,
-		   bool *own_record)
+static void
+fetch(const QtFetchRequest *request, bool check, QtRecordSink sink, void *arg,
+	  QtFetchResult *result)
 {
 	QtReadView	view;
 	QtPartitionScan scan;
 	QtBatchReader reader;
+	int64		from_offset;
 	int64		count = 0;
 	int64		bytes = 0;
 
+	memset(result, 0, sizeof(*result));
 	qt_topic_refresh(request->topic);
 	qt_read_view_open(&view, request->topic, request->partition);
 	qt_scan_begin(&scan, request->topic, request->partition, &view, request->from_offset);
-	check_position(request, scan.log_start_offset);
+	if (check)
+		check_position(request, scan.log_start_offset);
+	from_offset = Max(request->from_offset, scan.log_start_offset);
 	qt_batch_reader_init(&reader);
 
 	while (count < request->max_records && bytes < request->max_bytes &&
@@ -181,24 +192,27 @@ fetch_once(const QtFetchRequest *request, QtRecordSink sink, void *arg,
 								 qt_guc_check_crcs);
 			while (count < request->max_records && qt_batch_reader_next(&reader, &record))
 			{
-				if (record.offset < request->from_offset)
+				if (record.offset < from_offset)
 					continue;
 				bytes += record_bytes(&record);
 				if (count > 0 && bytes > request->max_bytes)
 					break;
 				sink(arg, &record, &source);
 				count++;
+				result->next_offset = record.offset + 1;
+				result->leader_epoch = reader.header.leader_epoch;
 			}
 		}
 		CHECK_FOR_INTERRUPTS();
 	}
 
-	*own_record = scan.done && scan.end == QT_SCAN_STOPPED &&
+	result->count = count;
+	result->bytes = bytes;
+	result->own_record = scan.done && scan.end == QT_SCAN_STOPPED &&
 		TransactionIdIsNormal(scan.leaf.stop_xid) &&
 		TransactionIdIsCurrentTransactionId(scan.leaf.stop_xid);
 	qt_scan_end(&scan);
 	qt_read_view_close(&view);
-	return count;
 }
 
 /* Throws QT001 if the position is outside of the log. */

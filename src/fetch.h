@@ -24,6 +24,24 @@ typedef struct QtFetchRequest
 	int64		max_wait_ms;	/* 0: do not wait */
 } QtFetchRequest;
 
+/* What one look at the log gave. */
+typedef struct QtFetchResult
+{
+	int64		count;			/* records that went to the sink */
+	int64		bytes;			/* of their keys, values and headers */
+	int64		next_offset;	/* that of the last record plus one, if count > 0 */
+	int			leader_epoch;	/* of its batch */
+	bool		own_record;		/* stopped at a record of this transaction */
+} QtFetchResult;
+
+/*
+ * Read from a position with a snapshot of its own, without waiting.  The
+ * caller has seen that the position is not outside of the log; what lies
+ * below the log start is left out.
+ */
+extern void qt_fetch_once(const QtFetchRequest *request, QtRecordSink sink,
+						  void *arg, QtFetchResult *result);
+
 /*
  * Read from a position; returns how many records went to the sink.  If there
  * are none, waits for some, unless waiting cannot help: under REPEATABLE READ,

@@ -5,11 +5,16 @@
  * A wait slot is a generation and a bitmap of waiting sessions.  Topics share
  * a fixed number of slots by hash; that two topics may share one costs a
  * spurious wake-up and saves every allocation.
+ *
+ * Of the sessions that wait for a topic in the same consumer group no more are
+ * woken than there are partitions with news.  A session that was woken and does not look
+ * passes it on.
  */
 #ifndef QTOPIC_WAITS_H
 #define QTOPIC_WAITS_H
 
 #define QT_WAIT_SLOTS	1024
+
 
 extern Size qt_waits_shmem_size(void);
 extern void qt_waits_shmem_init(void);
@@ -20,22 +25,28 @@ extern int	qt_wait_slot(int topic_id);
 /*
  * Waiting: qt_wait_begin, then look at the data, then qt_wait_sleep if there
  * is nothing; qt_wait_end at last, also after an error (from the transaction
- * callback).  A session waits at one slot at a time.
+ * callback).  A session waits once at a time, at any number of slots; with
+ * group_topic it waits for one topic in a consumer group, else (0) for itself.
  */
-extern void qt_wait_begin(int wait_slot);
+extern void qt_wait_begin(const int *wait_slots, int count, int group_topic);
 
 /*
- * Sleep until the slot was woken since qt_wait_begin or the last
- * qt_wait_sleep, or timeout_ms passed.  Throws on cancel and termination.
- * Must not be called with a snapshot registered by the caller, a scan or a
- * buffer pin.
+ * Sleep until a slot was woken since qt_wait_begin or the last qt_wait_sleep,
+ * or timeout_ms passed.  Throws on cancel and termination.  Must not be called
+ * with a snapshot registered by the caller, a scan or a buffer pin.
  */
 extern void qt_wait_sleep(long timeout_ms);
 
 /* Does not throw; may be called when not waiting. */
 extern void qt_wait_end(void);
 
-/* Wake every session that waits at the slot.  Does not allocate or throw. */
-extern void qt_wait_wake(int wait_slot);
+/*
+ * News of records, or of a free partition: wake the sessions that wait at the
+ * slot, of each group at most `sessions`.  Does not allocate or throw.
+ */
+extern void qt_wait_wake(int wait_slot, int sessions);
+
+/* The same for the sessions of one group and topic of this database only. */
+extern void qt_wait_wake_group(int wait_slot, int group_topic, int sessions);
 
 #endif							/* QTOPIC_WAITS_H */

@@ -5,7 +5,7 @@
  * Readers are woken at COMMIT, at ABORT (which may unblock the head of a
  * partition) and at the abort of a subtransaction; too often is fine, too
  * rarely is not.  A prepared transaction wakes nobody: waiting readers look
- * again once a second.
+ * again from time to time.
  *
  * Everything in the callbacks after the commit works on static memory: it
  * cannot allocate or throw.
@@ -13,21 +13,33 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "port/pg_bitutils.h"
+#include "utils/resowner.h"
 
 #include "qtopic.h"
 #include "waits.h"
 #include "wakeup.h"
 
-static bool registered = false;
-static const QtDeferredHooks *deferred = NULL;
+#define HOOKS_MAX	2
 
-/* Wait slots of the topics this transaction appended to. */
+static bool registered = false;
+static const QtTransactionHooks *hooks[HOOKS_MAX];
+static int	hook_count = 0;
+
+/*
+ * Wait slots of the topics this transaction appended to, and for each of them
+ * the partitions, modulo 64.
+ */
 static uint64 noted[QT_WAIT_SLOTS / 64];
+static uint64 noted_partitions[QT_WAIT_SLOTS];
 static bool anything_noted = false;
 
 static void at_transaction_event(XactEvent event, void *arg);
 static void at_subtransaction_event(SubXactEvent event, SubTransactionId mine,
 									SubTransactionId parent, void *arg);
+static void at_resource_release(ResourceReleasePhase phase, bool is_commit,
+								bool is_top_level, void *arg);
+static void call_at_end(QtTransactionEnd end);
 static void wake_noted(void);
 static void forget_noted(void);
 
@@ -38,20 +50,27 @@ qt_wakeup_register(void)
 		return;
 	RegisterXactCallback(at_transaction_event, NULL);
 	RegisterSubXactCallback(at_subtransaction_event, NULL);
+	RegisterResourceReleaseCallback(at_resource_release, NULL);
 	registered = true;
 }
 
 void
-qt_wakeup_set_deferred(const QtDeferredHooks *hooks)
+qt_wakeup_add_hooks(const QtTransactionHooks *more)
 {
-	deferred = hooks;
+	for (int i = 0; i < hook_count; i++)
+		if (hooks[i] == more)
+			return;
+	Assert(hook_count < HOOKS_MAX);
+	hooks[hook_count++] = more;
+	qt_wakeup_register();
 }
 
 void
-qt_wakeup_note(int wait_slot)
+qt_wakeup_note(int wait_slot, int partition)
 {
 	qt_wakeup_register();
 	noted[wait_slot / 64] |= UINT64CONST(1) << (wait_slot % 64);
+	noted_partitions[wait_slot] |= UINT64CONST(1) << (partition % 64);
 	anything_noted = true;
 }
 
@@ -62,22 +81,21 @@ at_transaction_event(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			if (deferred)
-				deferred->before_commit();
+			for (int i = 0; i < hook_count; i++)
+				if (hooks[i]->before_commit)
+					hooks[i]->before_commit();
 			break;
 
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 			qt_wait_end();
-			if (deferred)
-				deferred->at_end();
+			call_at_end(event == XACT_EVENT_COMMIT ? QT_END_COMMIT : QT_END_ABORT);
 			wake_noted();
 			forget_noted();
 			break;
 
 		case XACT_EVENT_PREPARE:
-			if (deferred)
-				deferred->at_end();
+			call_at_end(QT_END_PREPARE);
 			forget_noted();
 			break;
 
@@ -95,14 +113,16 @@ at_subtransaction_event(SubXactEvent event, SubTransactionId mine,
 	switch (event)
 	{
 		case SUBXACT_EVENT_COMMIT_SUB:
-			if (deferred)
-				deferred->at_subcommit(level);
+			for (int i = 0; i < hook_count; i++)
+				if (hooks[i]->at_subcommit)
+					hooks[i]->at_subcommit(level);
 			break;
 
 		case SUBXACT_EVENT_ABORT_SUB:
 			qt_wait_end();
-			if (deferred)
-				deferred->at_subabort(level);
+			for (int i = 0; i < hook_count; i++)
+				if (hooks[i]->at_subabort)
+					hooks[i]->at_subabort(level);
 			/* the transaction may append to the same topics again */
 			wake_noted();
 			break;
@@ -112,21 +132,49 @@ at_subtransaction_event(SubXactEvent event, SubTransactionId mine,
 	}
 }
 
+/*
+ * News that a lock is free are no news before it is: at the transaction events
+ * the locks are still held.
+ */
+static void
+at_resource_release(ResourceReleasePhase phase, bool is_commit,
+					bool is_top_level, void *arg)
+{
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS)
+		return;
+	for (int i = 0; i < hook_count; i++)
+		if (hooks[i]->locks_released)
+			hooks[i]->locks_released();
+}
+
+static void
+call_at_end(QtTransactionEnd end)
+{
+	for (int i = 0; i < hook_count; i++)
+		if (hooks[i]->at_end)
+			hooks[i]->at_end(end);
+}
+
 static void
 wake_noted(void)
 {
 	if (!anything_noted)
 		return;
 	for (int word = 0; word < lengthof(noted); word++)
-		for (int bit = 0; noted[word] >> bit != 0 && bit < 64; bit++)
-			if ((noted[word] >> bit) & 1)
-				qt_wait_wake(word * 64 + bit);
+		for (uint64 bits = noted[word]; bits != 0; bits &= bits - 1)
+		{
+			int			wait_slot = word * 64 + pg_rightmost_one_pos64(bits);
+
+			qt_wait_wake(wait_slot, pg_popcount64(noted_partitions[wait_slot]));
+		}
 }
 
 static void
 forget_noted(void)
 {
-	if (anything_noted)
-		memset(noted, 0, sizeof(noted));
+	if (!anything_noted)
+		return;
+	memset(noted, 0, sizeof(noted));
+	memset(noted_partitions, 0, sizeof(noted_partitions));
 	anything_noted = false;
 }

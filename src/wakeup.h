@@ -7,24 +7,37 @@
 #ifndef QTOPIC_WAKEUP_H
 #define QTOPIC_WAKEUP_H
 
-/* What the buffer of deferred records does at the ends of transactions. */
-typedef struct QtDeferredHooks
+typedef enum QtTransactionEnd
 {
-	void		(*before_commit) (void);	/* may throw */
-	void		(*at_end) (void);	/* after commit, abort or prepare */
+	QT_END_COMMIT,
+	QT_END_ABORT,
+	QT_END_PREPARE
+} QtTransactionEnd;
+
+/*
+ * What a file does at the ends of transactions and subtransactions; any of
+ * them may be NULL.  Only before_commit may throw or allocate.
+ */
+typedef struct QtTransactionHooks
+{
+	void		(*before_commit) (void);	/* or before PREPARE */
+	void		(*at_end) (QtTransactionEnd end);
 	void		(*at_subcommit) (int level);
 	void		(*at_subabort) (int level);
-} QtDeferredHooks;
+	void		(*locks_released) (void);	/* after each of the ends above, and
+											 * at other times */
+} QtTransactionHooks;
 
 /* Register the callbacks; cheap if that was done. */
 extern void qt_wakeup_register(void);
 
-extern void qt_wakeup_set_deferred(const QtDeferredHooks *hooks);
+/* Call these hooks from now on; cheap if that was done. */
+extern void qt_wakeup_add_hooks(const QtTransactionHooks *hooks);
 
 /*
- * Note that this transaction has appended to a topic: its readers are woken
- * when the transaction ends, one way or the other.
+ * Note that this transaction has appended to a partition of a topic: its
+ * readers are woken when the transaction ends, one way or the other.
  */
-extern void qt_wakeup_note(int wait_slot);
+extern void qt_wakeup_note(int wait_slot, int partition);
 
 #endif							/* QTOPIC_WAKEUP_H */
