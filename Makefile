@@ -10,7 +10,9 @@ MODULE_big = qtopic
 
 # Explicit and sorted: a stray file must not enter the build.
 OBJS = \
+	src/api_consume.o \
 	src/api_fetch.o \
+	src/api_group.o \
 	src/api_produce.o \
 	src/api_record_batch.o \
 	src/api_rows.o \
@@ -20,6 +22,7 @@ OBJS = \
 	src/batch_packer.o \
 	src/catalog.o \
 	src/codec.o \
+	src/consume.o \
 	src/debug_point.o \
 	src/deferred.o \
 	src/event_topic.o \
@@ -29,10 +32,15 @@ OBJS = \
 	src/fdw_plan.o \
 	src/fdw_scan.o \
 	src/fetch.o \
+	src/group.o \
+	src/group_catalog.o \
+	src/group_lock.o \
+	src/group_state.o \
 	src/guc.o \
 	src/offset_sequence.o \
 	src/partition_scan.o \
 	src/partitioner.o \
+	src/position.o \
 	src/produce.o \
 	src/qtopic.o \
 	src/record_batch.o \
@@ -52,11 +60,14 @@ OBJS = \
 SQL_FRAGMENTS = \
 	sql/10_schema.sql \
 	sql/20_catalog.sql \
+	sql/25_group_catalog.sql \
 	sql/30_fdw.sql \
 	sql/40_topic.sql \
 	sql/45_record_batch.sql \
 	sql/50_produce.sql \
 	sql/60_fetch.sql \
+	sql/62_consume.sql \
+	sql/64_group.sql \
 	sql/65_view.sql \
 	sql/70_views.sql \
 	sql/75_event_triggers.sql \

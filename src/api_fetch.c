@@ -41,8 +41,6 @@ Datum
 qtopic_offset_for_time(PG_FUNCTION_ARGS)
 {
 	QtTopic    *topic;
-	TimestampTz at;
-	int64		ms;
 	int64		offset;
 
 	qt_argument_not_null(fcinfo, 1, "partition");
@@ -52,20 +50,8 @@ qtopic_offset_for_time(PG_FUNCTION_ARGS)
 	qt_topic_check_right(topic, ACL_SELECT);
 	qt_topic_check_partition(topic, PG_GETARG_INT32(1));
 
-	at = PG_GETARG_TIMESTAMPTZ(2);
-	if (TIMESTAMP_IS_NOBEGIN(at))
-		ms = PG_INT64_MIN;
-	else if (TIMESTAMP_IS_NOEND(at))
-		PG_RETURN_NULL();
-	else
-	{
-		ms = qt_timestamp_to_ms(at);
-		/* records have whole milliseconds: the first not before `at` */
-		if (qt_timestamp_from_ms(ms) < at)
-			ms++;
-	}
-
-	offset = qt_offset_for_time(topic, PG_GETARG_INT32(1), ms);
+	offset = qt_offset_for_time(topic, PG_GETARG_INT32(1),
+								qt_timestamp_to_ms_up(PG_GETARG_TIMESTAMPTZ(2)));
 	if (offset < 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(offset);

@@ -21,6 +21,7 @@
 #include "guc.h"
 #include "offset_sequence.h"
 #include "partition_scan.h"
+#include "record_row.h"
 #include "qtopic.h"
 #include "waits.h"
 #include "wakeup.h"
@@ -131,6 +132,8 @@ qt_offset_for_time(QtTopic *topic, int number, int64 timestamp)
 	QtPartitionScan scan;
 	int64		offset = -1;
 
+	if (timestamp == PG_INT64_MAX)
+		return -1;
 	qt_read_view_open(&view, topic, number);
 	qt_scan_begin(&scan, topic, number, &view, 0);
 	scan.leaf.position = scan.log_start_offset;
@@ -153,6 +156,24 @@ qt_offset_for_time(QtTopic *topic, int number, int64 timestamp)
 	qt_scan_end(&scan);
 	qt_read_view_close(&view);
 	return offset;
+}
+
+int64
+qt_first_offset_since(QtTopic *topic, int partition, TimestampTz time)
+{
+	int64		stable = qt_stable_offset(topic, partition);
+	int64		offset = qt_offset_for_time(topic, partition, qt_timestamp_to_ms_up(time));
+
+	return offset < 0 ? stable : offset;
+}
+
+int64
+qt_stable_offset(QtTopic *topic, int partition)
+{
+	QtPartitionState state;
+
+	qt_partition_state(topic, partition, &state);
+	return state.last_stable_offset;
 }
 
 /* One look at the log, without waiting. */

@@ -15,6 +15,7 @@
 bool		qt_guc_check_crcs = true;
 int			qt_guc_deferred_buffer_size = 64 * 1024;
 bool		qt_guc_durable_read = true;
+int			qt_guc_max_group_partitions = 10000;
 int			qt_guc_max_partitions = 10000;
 int			qt_guc_max_wait = 30000;
 int			qt_guc_produce_mode = QT_PRODUCE_IMMEDIATE;
@@ -62,8 +63,17 @@ qt_guc_define(void)
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
-	/* A variable of this kind can be defined during preload only. */
+	/* Variables of this kind can be defined during preload only. */
 	if (process_shared_preload_libraries_in_progress)
+	{
+		DefineCustomIntVariable("qtopic.max_group_partitions",
+								"Sets for how many partitions of all consumer groups it is remembered in shared memory how far they got.",
+								"With more of them in use, consumers look for records more often than needed.  Each one takes about 64 bytes.",
+								&qt_guc_max_group_partitions, 10000,
+								16, 10000000,
+								PGC_POSTMASTER, 0,
+								NULL, NULL, NULL);
+
 		DefineCustomIntVariable("qtopic.max_partitions",
 								"Sets how many partitions of all databases may be in use at once.",
 								"Each one takes about 200 bytes of shared memory.",
@@ -71,6 +81,7 @@ qt_guc_define(void)
 								16, 1000000,
 								PGC_POSTMASTER, 0,
 								NULL, NULL, NULL);
+	}
 
 	DefineCustomIntVariable("qtopic.max_wait",
 							"Sets an upper bound for max_wait of the reading functions.",
@@ -88,7 +99,7 @@ qt_guc_define(void)
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
-	/* otherwise qtopic.max_partitions would be taken for a mistake */
+	/* otherwise those above would be taken for mistakes */
 	if (process_shared_preload_libraries_in_progress)
 		MarkGUCPrefixReserved("qtopic");
 }

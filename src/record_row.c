@@ -85,6 +85,19 @@ qt_timestamp_to_ms(TimestampTz timestamp)
 	return ms + EPOCH_DIFFERENCE_MS;
 }
 
+int64
+qt_timestamp_to_ms_up(TimestampTz timestamp)
+{
+	int64		ms;
+
+	if (TIMESTAMP_IS_NOBEGIN(timestamp))
+		return PG_INT64_MIN;
+	if (TIMESTAMP_IS_NOEND(timestamp))
+		return PG_INT64_MAX;
+	ms = qt_timestamp_to_ms(timestamp);
+	return qt_timestamp_from_ms(ms) < timestamp ? ms + 1 : ms;
+}
+
 TimestampTz
 qt_timestamp_from_ms(int64 ms)
 {

@@ -57,6 +57,12 @@ extern int64 qt_record_timestamp(const QtTopic *topic, bool given, TimestampTz t
 /* Milliseconds since 1970, truncated; 22008 for infinity. */
 extern int64 qt_timestamp_to_ms(TimestampTz timestamp);
 
+/*
+ * The first millisecond not before a time; the lowest or highest number for
+ * infinity.
+ */
+extern int64 qt_timestamp_to_ms_up(TimestampTz timestamp);
+
 /* A time that SQL cannot show is infinity. */
 extern TimestampTz qt_timestamp_from_ms(int64 ms);
 

@@ -17,6 +17,7 @@
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
+#include "group_state.h"
 #include "guc.h"
 #include "qtopic.h"
 #include "shmem.h"
@@ -195,6 +196,18 @@ qt_slot_collect(bool (*is_dead) (const QtPartitionKey *key, uint64 dropped_by))
 	return freed;
 }
 
+int64
+qt_slot_next_offset(QtPartitionSlot *slot, const QtPartitionKey *key)
+{
+	int64		next_offset = (int64) pg_atomic_read_u64(&slot->next_offset);
+
+	/* if the slot changes hands after this, so did what we read */
+	pg_read_barrier();
+	if (!slot->in_use || memcmp(&slot->key, key, sizeof(QtPartitionKey)) != 0)
+		return PG_INT64_MAX;
+	return next_offset;
+}
+
 bool
 qt_slot_lock(QtPartitionSlot *slot, const QtPartitionKey *key)
 {
@@ -259,6 +272,7 @@ request_shmem(void)
 	RequestAddinShmemSpace(control_size());
 	RequestAddinShmemSpace(hash_estimate_size(qt_guc_max_partitions, sizeof(SlotEntry)));
 	RequestAddinShmemSpace(qt_waits_shmem_size());
+	RequestAddinShmemSpace(qt_group_state_shmem_size());
 	RequestNamedLWLockTranche(TRANCHE_CONTROL, 1);
 }
 
@@ -300,6 +314,7 @@ startup_shmem(void)
 							  &info, HASH_ELEM | HASH_BLOBS);
 
 	qt_waits_shmem_init();
+	qt_group_state_shmem_init();
 
 	LWLockRelease(AddinShmemInitLock);
 }

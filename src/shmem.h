@@ -92,6 +92,12 @@ extern void qt_slot_note_drop(const QtPartitionKey *key, uint64 xid);
 extern int	qt_slot_collect(bool (*is_dead) (const QtPartitionKey *key, uint64 dropped_by));
 
 /*
+ * The next offset of a partition, or PG_INT64_MAX if the slot is no longer
+ * its own.  After a promotion it may be too low until somebody appends.
+ */
+extern int64 qt_slot_next_offset(QtPartitionSlot *slot, const QtPartitionKey *key);
+
+/*
  * Take the append lock; false (and no lock) if the slot is no longer that of
  * the partition.  Nothing that can wait for a transaction may be done while
  * the lock is held: it cannot be cancelled.

@@ -33,6 +33,7 @@
 #include "utils/lsyscache.h"
 
 #include "catalog.h"
+#include "group_catalog.h"
 #include "qtopic.h"
 #include "shmem.h"
 #include "topic.h"
@@ -52,6 +53,7 @@ typedef struct OwnerContext
 } OwnerContext;
 
 static void delete_topic_rows(const QtTopicRow *row);
+static void forget_groups(int topic_id);
 static void check_topic_name(const char *name);
 static void check_partition_count(int partitions);
 static void make_relation_name(NameData *relation, const char *name);
@@ -243,6 +245,7 @@ qt_topic_drop(const char *name, bool missing_ok)
 			run("DROP FOREIGN TABLE %s",
 				quote_qualified_identifier(QT_RELATION_SCHEMA, NameStr(row.relation)));
 		run("DROP TABLE IF EXISTS %s.topic_%d", QT_STORAGE_SCHEMA, row.topic_id);
+		forget_groups(row.topic_id);
 	}
 	else if (!missing_ok)
 		ereport(ERROR,
@@ -266,6 +269,7 @@ qt_topic_relation_dropped(const char *relation)
 	SPI_connect();
 	delete_topic_rows(&row);
 	run("DROP TABLE IF EXISTS %s.topic_%d", QT_STORAGE_SCHEMA, row.topic_id);
+	forget_groups(row.topic_id);
 	SPI_finish();
 	become_user(&saved);
 }
@@ -289,6 +293,19 @@ delete_topic_rows(const QtTopicRow *row)
 	run("DELETE FROM %s.partitions WHERE topic_id = %d", QT_STORAGE_SCHEMA, row->topic_id);
 	run("DELETE FROM %s.topics WHERE topic_id = %d", QT_STORAGE_SCHEMA, row->topic_id);
 	invalidate_all();
+}
+
+/*
+ * Forget what groups know of a topic.  Its relation is locked: consumers hold
+ * it to the end of their transactions.
+ */
+static void
+forget_groups(int topic_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, qt_group_catalog_groups_of_topic(topic_id))
+		qt_group_catalog_delete_topic(lfirst(lc));
 }
 
 /* Kafka's rules for names. */

@@ -317,6 +317,7 @@ rebuild(QtTopic *topic)
 		qt_catalog_parent_name(&parent, row.topic_id);
 		topic->parent = qt_catalog_table(NameStr(parent));
 		qt_topic_config_parse(row.config, &topic->config);
+		topic->creator = row.creator;
 		topic->wait_slot = qt_wait_slot(row.topic_id);
 		topic->partitions = MemoryContextAllocZero(topic->context,
 												   row.partitions * sizeof(QtPartition));

@@ -37,6 +37,7 @@ typedef struct QtTopic
 	NameData	relation_name;
 	Oid			relation;		/* foreign table, or InvalidOid */
 	Oid			parent;			/* partitioned table */
+	Oid			creator;		/* role */
 	int			partition_count;
 	QtTopicConfig config;
 	QtPartition *partitions;

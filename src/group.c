@@ -1,0 +1,307 @@
+/*
+ * group.c
+ *		Consumer groups: what they are, who may use them, where they start.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/timestamp.h"
+
+#include "fetch.h"
+#include "group.h"
+#include "group_lock.h"
+#include "offset_sequence.h"
+#include "position.h"
+#include "qtopic.h"
+#include "record_row.h"
+
+static void check_owner(const QtGroup *group);
+static bool find_group(QtGroup *group);
+static QtGroupStatus make_group(QtGroup *group);
+static void insert_group_topic(QtGroup *group, QtStartAt start_at, TimestampTz start_time);
+static int64 start_offset(const QtGroup *group, int partition);
+static void report_start(const QtGroup *group, int partition, const QtPosition *position,
+						 int64 log_start_offset, int64 start);
+static void lock_position(const QtPositionId *id, const char *name);
+
+QtGroupStatus
+qt_group_open(QtGroup *group, const char *name, QtTopic *topic, bool create)
+{
+	memset(group, 0, sizeof(*group));
+	group->name = name;
+	group->topic = topic;
+
+	if (!find_group(group))
+		return create ? make_group(group) : QT_GROUP_MISSING;
+	check_owner(group);
+	if (!qt_group_try_lock_shared(group->row.group_id))
+		return QT_GROUP_BUSY;
+
+	/* it may have been deleted before we had the lock */
+	if (qt_group_catalog_get(group->row.group_id, &group->row))
+	{
+		if (qt_group_catalog_find_topic(group->row.group_id, topic->id, &group->in_topic))
+			return QT_GROUP_OPEN;
+		if (create && qt_group_try_lock_name(name))
+		{
+			/* another one may have been faster */
+			if (!qt_group_catalog_find_topic(group->row.group_id, topic->id, &group->in_topic))
+				insert_group_topic(group, QT_START_EARLIEST, 0);
+			return QT_GROUP_OPEN;
+		}
+		qt_group_unlock_shared(group->row.group_id);
+		return create ? QT_GROUP_BUSY : QT_GROUP_MISSING;
+	}
+	qt_group_unlock_shared(group->row.group_id);
+	return QT_GROUP_BUSY;
+}
+
+void
+qt_group_close(const QtGroup *group)
+{
+	qt_group_unlock_shared(group->row.group_id);
+}
+
+int64
+qt_group_start(const QtGroup *group, int number, const QtPosition *position, bool *moved)
+{
+	QtPartition *partition = qt_topic_partition(group->topic, number);
+	int64		log_start_offset = partition->log_start_offset;
+	int64		start;
+
+	*moved = false;
+	if (position->n == 0)
+	{
+		/* a partition that was added later is read from its beginning */
+		if (number >= group->in_topic.partitions ||
+			group->in_topic.start_at == QT_START_EARLIEST)
+			return log_start_offset;
+	}
+	else if (position->next_offset >= log_start_offset &&
+			 (position->next_offset <= qt_slot_next_offset(partition->slot, &partition->key) ||
+			  position->next_offset <= qt_sequence_peek(partition->key.sequence)))
+		return position->next_offset;
+
+	*moved = true;
+	if (group->in_topic.start_at == QT_START_NONE)
+		report_start(group, number, position, log_start_offset, -1);
+	start = start_offset(group, number);
+	if (position->n > 0)
+		report_start(group, number, position, log_start_offset, start);
+	return start;
+}
+
+void
+qt_group_create(const char *name, QtTopic *topic, QtStartAt start_at, TimestampTz start_time)
+{
+	QtGroup		group = {name, topic};
+
+	qt_group_check_name(name);
+	if (!qt_group_try_lock_name(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("consumer group \"%s\" is being created by another transaction", name),
+				 errhint("Try again.")));
+	if (!find_group(&group))
+	{
+		group.row.owner = GetUserId();
+		group.row.group_id = qt_group_catalog_insert(name, group.row.owner,
+													 GetCurrentTimestamp());
+	}
+	check_owner(&group);
+	if (!qt_group_try_lock_shared(group.row.group_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_QT_REBALANCE_IN_PROGRESS),
+				 errmsg("consumer group \"%s\" is being changed by another transaction", name),
+				 errhint("Try again.")));
+	if (qt_group_catalog_find_topic(group.row.group_id, topic->id, &group.in_topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("consumer group \"%s\" already reads topic \"%s\"", name, topic->name),
+				 errhint("Use reset_offsets() to move its positions.")));
+	insert_group_topic(&group, start_at, start_time);
+}
+
+void
+qt_group_delete(const char *name)
+{
+	QtGroup		group = {name, NULL};
+	ListCell   *lc;
+
+	if (!find_group(&group))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("consumer group \"%s\" does not exist", name)));
+	check_owner(&group);
+	qt_group_lock_exclusive(group.row.group_id, name);
+	foreach(lc, qt_group_catalog_topics(group.row.group_id))
+		qt_group_catalog_delete_topic(lfirst(lc));
+	qt_group_catalog_delete(group.row.group_id);
+}
+
+int
+qt_group_delete_offsets(const char *name, QtTopic *topic, int partition)
+{
+	QtGroup		group = {name, topic};
+	int			first = partition < 0 ? 0 : partition;
+	int			end = partition < 0 ? topic->partition_count : partition + 1;
+	int			count = 0;
+
+	if (!find_group(&group))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("consumer group \"%s\" does not exist", name)));
+	check_owner(&group);
+	qt_group_lock_exclusive(group.row.group_id, name);
+	if (!qt_group_catalog_find_topic(group.row.group_id, topic->id, &group.in_topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("consumer group \"%s\" does not read topic \"%s\"", name, topic->name)));
+	for (int p = first; p < end; p++)
+	{
+		QtPositionId id = {group.in_topic.gt_id, topic, p};
+
+		lock_position(&id, name);
+		if (qt_position_forget(&id))
+			count++;
+	}
+	return count;
+}
+
+void
+qt_group_check_name(const char *name)
+{
+	if (name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("name of a consumer group must not be empty")));
+	if (strlen(name) > QT_GROUP_NAME_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("name of a consumer group is too long"),
+				 errdetail("It has %zu bytes, at most %d are allowed.",
+						   strlen(name), QT_GROUP_NAME_MAX)));
+}
+
+/* Only members of the group's owner, or of the topic's creator, may use it. */
+static void
+check_owner(const QtGroup *group)
+{
+	const char *owner;
+
+	if (superuser() || has_privs_of_role(GetUserId(), group->row.owner) ||
+		(group->topic && has_privs_of_role(GetUserId(), group->topic->creator)))
+		return;
+	owner = GetUserNameFromId(group->row.owner, true);
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for consumer group \"%s\"", group->name),
+			 owner ? errdetail("The group belongs to role \"%s\".", owner) :
+			 errdetail("The role that the group belonged to was dropped."),
+			 errhint("Use another group, or become a member of that role.")));
+}
+
+static bool
+find_group(QtGroup *group)
+{
+	return qt_group_catalog_find(group->name, &group->row);
+}
+
+/* Make a group that starts to read the topic; its creator holds the name. */
+static QtGroupStatus
+make_group(QtGroup *group)
+{
+	qt_group_check_name(group->name);
+	if (!qt_group_try_lock_name(group->name))
+		return QT_GROUP_BUSY;
+	/* another one may have been faster */
+	if (find_group(group))
+		return qt_group_open(group, group->name, group->topic, true);
+
+	group->row.owner = GetUserId();
+	group->row.group_id = qt_group_catalog_insert(group->name, group->row.owner,
+												  GetCurrentTimestamp());
+	(void) qt_group_try_lock_shared(group->row.group_id);
+	insert_group_topic(group, QT_START_EARLIEST, 0);
+	return QT_GROUP_OPEN;
+}
+
+/*
+ * Where the group starts is found out now for the partitions that exist, so
+ * that nothing that comes from now on is missed.
+ */
+static void
+insert_group_topic(QtGroup *group, QtStartAt start_at, TimestampTz start_time)
+{
+	QtGroupTopicRow *row = &group->in_topic;
+
+	row->group_id = group->row.group_id;
+	row->topic_id = group->topic->id;
+	row->start_at = start_at;
+	row->start_time = start_time;
+	row->partitions = group->topic->partition_count;
+	qt_group_catalog_insert_topic(row);
+
+	if (start_at != QT_START_LATEST && start_at != QT_START_TIME)
+		return;
+	for (int p = 0; p < row->partitions; p++)
+	{
+		QtPositionId id = {row->gt_id, group->topic, p};
+		QtPosition	none = {0};
+
+		lock_position(&id, group->name);
+		qt_position_move(&id, &none, start_offset(group, p), 0, NULL);
+	}
+}
+
+/* Where the group's policy says that a partition starts now. */
+static int64
+start_offset(const QtGroup *group, int partition)
+{
+	switch (group->in_topic.start_at)
+	{
+		case QT_START_LATEST:
+			return qt_stable_offset(group->topic, partition);
+		case QT_START_TIME:
+			return qt_first_offset_since(group->topic, partition,
+										 group->in_topic.start_time);
+		default:
+			return qt_topic_partition(group->topic, partition)->log_start_offset;
+	}
+}
+
+/* The position does not say where to read; start is -1: neither does the group. */
+static void
+report_start(const QtGroup *group, int partition, const QtPosition *position,
+			 int64 log_start_offset, int64 start)
+{
+	if (position->n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_QT_OFFSET_OUT_OF_RANGE),
+				 errmsg("consumer group \"%s\" has no position in topic \"%s\", partition %d",
+						group->name, group->topic->name, partition),
+				 errhint("Set one with reset_offsets().")));
+	ereport(start < 0 ? ERROR : WARNING,
+			(errcode(ERRCODE_QT_OFFSET_OUT_OF_RANGE),
+			 errmsg("position %lld of consumer group \"%s\" is out of range for topic \"%s\", partition %d",
+					(long long) position->next_offset, group->name, group->topic->name, partition),
+			 position->next_offset < log_start_offset ?
+			 errdetail("The partition starts at offset %lld.", (long long) log_start_offset) :
+			 errdetail("The next record gets an offset below the position."),
+			 start < 0 ? errhint("Set another position with reset_offsets().") :
+			 errhint("The group goes on at offset %lld.", (long long) start)));
+}
+
+static void
+lock_position(const QtPositionId *id, const char *name)
+{
+	if (!qt_position_try_lock(id))
+		ereport(ERROR,
+				(errcode(ERRCODE_QT_REBALANCE_IN_PROGRESS),
+				 errmsg("partition %d of topic \"%s\" is in use in consumer group \"%s\"",
+						id->partition, id->topic->name, name),
+				 errhint("Try again.")));
+}

@@ -1,0 +1,66 @@
+/*
+ * group.h
+ *		Consumer groups: what they are, who may use them, where they start.
+ */
+#ifndef QTOPIC_GROUP_H
+#define QTOPIC_GROUP_H
+
+#include "group_catalog.h"
+#include "topic_cache.h"
+
+/* Bytes of a group's name. */
+#define QT_GROUP_NAME_MAX	255
+
+/* A topic in a group, open for use. */
+typedef struct QtGroup
+{
+	const char *name;
+	QtTopic    *topic;
+	QtGroupRow	row;
+	QtGroupTopicRow in_topic;
+} QtGroup;
+
+typedef enum QtGroupStatus
+{
+	QT_GROUP_OPEN,
+	QT_GROUP_MISSING,			/* there is no such group, or it does not read the topic */
+	QT_GROUP_BUSY				/* somebody is creating or changing it */
+} QtGroupStatus;
+
+/*
+ * Open a topic in a group, without waiting.  If the status is QT_GROUP_OPEN,
+ * the group is locked against changes until the end of the transaction or
+ * qt_group_close; if not, nothing is locked.  With create, what is missing is
+ * made, to start at the earliest record.  42501 unless the current user is a
+ * member of the role that owns the group or created the topic; the rights on
+ * the topic are checked by the caller.
+ */
+extern QtGroupStatus qt_group_open(QtGroup *group, const char *name, QtTopic *topic,
+								   bool create);
+extern void qt_group_close(const QtGroup *group);
+
+/*
+ * Where to read in a partition whose position is given.  *moved says that this
+ * is not the position.  QT001 if there is none, or it is out of range, and the
+ * group does not say where to start.
+ */
+extern int64 qt_group_start(const QtGroup *group, int partition,
+							const QtPosition *position, bool *moved);
+
+/*
+ * Make a group read a topic, from where it says; 42710 if it does already,
+ * 55P03 if somebody is creating it.
+ */
+extern void qt_group_create(const char *name, QtTopic *topic, QtStartAt start_at,
+							TimestampTz start_time);
+
+/* QT003 if the group is in use; 42704 if there is none. */
+extern void qt_group_delete(const char *name);
+
+/* Forget positions, of all partitions (-1) or one; returns how many. */
+extern int	qt_group_delete_offsets(const char *name, QtTopic *topic, int partition);
+
+/* Throws 22023 if no group may have that name. */
+extern void qt_group_check_name(const char *name);
+
+#endif							/* QTOPIC_GROUP_H */
