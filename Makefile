@@ -33,10 +33,12 @@ OBJS = \
 	src/fdw_scan.o \
 	src/fetch.o \
 	src/group.o \
+	src/group_activity.o \
 	src/group_catalog.o \
 	src/group_lock.o \
 	src/group_state.o \
 	src/guc.o \
+	src/offset_reset.o \
 	src/offset_sequence.o \
 	src/partition_scan.o \
 	src/partitioner.o \
@@ -70,6 +72,7 @@ SQL_FRAGMENTS = \
 	sql/64_group.sql \
 	sql/65_view.sql \
 	sql/70_views.sql \
+	sql/72_group_views.sql \
 	sql/75_event_triggers.sql \
 	sql/80_grants.sql
 

@@ -295,7 +295,7 @@ read_partition(Look *look, const QtPositionId *id)
 	int64		from_offset;
 	bool		moved;
 
-	qt_group_catalog_read_position(id->gt_id, id->partition, &position);
+	qt_group_catalog_read_position(id->gt_id, id->partition, true, &position);
 	if (position.n > 0 && is_moved_since_snapshot(&position))
 	{
 		look->moved = true;

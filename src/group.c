@@ -19,6 +19,7 @@
 #include "record_row.h"
 
 static void check_owner(const QtGroup *group);
+static bool may_use(const QtGroupRow *row, const QtTopic *topic);
 static bool find_group(QtGroup *group);
 static QtGroupStatus make_group(QtGroup *group);
 static void insert_group_topic(QtGroup *group, QtStartAt start_at, TimestampTz start_time);
@@ -171,6 +172,14 @@ qt_group_delete_offsets(const char *name, QtTopic *topic, int partition)
 	return count;
 }
 
+bool
+qt_group_is_usable(const QtGroupRow *row, const QtTopic *topic)
+{
+	return OidIsValid(topic->relation) &&
+		pg_class_aclcheck(topic->relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		may_use(row, topic);
+}
+
 void
 qt_group_check_name(const char *name)
 {
@@ -192,8 +201,7 @@ check_owner(const QtGroup *group)
 {
 	const char *owner;
 
-	if (superuser() || has_privs_of_role(GetUserId(), group->row.owner) ||
-		(group->topic && has_privs_of_role(GetUserId(), group->topic->creator)))
+	if (may_use(&group->row, group->topic))
 		return;
 	owner = GetUserNameFromId(group->row.owner, true);
 	ereport(ERROR,
@@ -202,6 +210,14 @@ check_owner(const QtGroup *group)
 			 owner ? errdetail("The group belongs to role \"%s\".", owner) :
 			 errdetail("The role that the group belonged to was dropped."),
 			 errhint("Use another group, or become a member of that role.")));
+}
+
+/* topic may be NULL */
+static bool
+may_use(const QtGroupRow *row, const QtTopic *topic)
+{
+	return superuser() || has_privs_of_role(GetUserId(), row->owner) ||
+		(topic != NULL && has_privs_of_role(GetUserId(), topic->creator));
 }
 
 static bool
@@ -285,7 +301,7 @@ report_start(const QtGroup *group, int partition, const QtPosition *position,
 						group->name, group->topic->name, partition),
 				 errhint("Set one with reset_offsets().")));
 	ereport(start < 0 ? ERROR : WARNING,
-			(errcode(ERRCODE_QT_OFFSET_OUT_OF_RANGE),
+			(errcode(start < 0 ? ERRCODE_QT_OFFSET_OUT_OF_RANGE : ERRCODE_WARNING),
 			 errmsg("position %lld of consumer group \"%s\" is out of range for topic \"%s\", partition %d",
 					(long long) position->next_offset, group->name, group->topic->name, partition),
 			 position->next_offset < log_start_offset ?

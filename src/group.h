@@ -60,6 +60,9 @@ extern void qt_group_delete(const char *name);
 /* Forget positions, of all partitions (-1) or one; returns how many. */
 extern int	qt_group_delete_offsets(const char *name, QtTopic *topic, int partition);
 
+/* May the current user read the topic and use the group? */
+extern bool qt_group_is_usable(const QtGroupRow *row, const QtTopic *topic);
+
 /* Throws 22023 if no group may have that name. */
 extern void qt_group_check_name(const char *name);
 

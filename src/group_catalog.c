@@ -119,6 +119,35 @@ qt_group_catalog_insert(const char *name, Oid owner, TimestampTz now)
 	return group_id;
 }
 
+/* The caller holds the lock on the group. */
+void
+qt_group_catalog_set_active(int group_id, TimestampTz last_active)
+{
+	Relation	rel = table_open(qt_catalog_table("groups"), RowExclusiveLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, ANUM_GROUPS_GROUP_ID, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(group_id));
+	scan = systable_beginscan(rel, qt_catalog_table("groups_pkey"), true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Datum		values[NATTS_GROUPS] = {0};
+		bool		nulls[NATTS_GROUPS] = {false};
+		bool		replace[NATTS_GROUPS] = {false};
+
+		values[ANUM_GROUPS_LAST_ACTIVE - 1] = TimestampTzGetDatum(last_active);
+		replace[ANUM_GROUPS_LAST_ACTIVE - 1] = true;
+		tuple = heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls, replace);
+		CatalogTupleUpdate(rel, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+	table_close(rel, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
 void
 qt_group_catalog_delete(int group_id)
 {
@@ -299,8 +328,9 @@ group_topic_from_tuple(HeapTuple tuple, TupleDesc desc, QtGroupTopicRow *row)
 /* ---- positions ---- */
 
 void
-qt_group_catalog_read_position(int gt_id, int partition, QtPosition *position)
+qt_group_catalog_read_position(int gt_id, int partition, bool locked, QtPosition *position)
 {
+	Snapshot	snapshot = locked ? SnapshotSelf : RegisterSnapshot(qt_catalog_snapshot());
 	Relation	rel = table_open(qt_catalog_table("positions"), AccessShareLock);
 	Relation	index = index_open(qt_catalog_table("positions_pkey"), AccessShareLock);
 	ScanKeyData keys[2];
@@ -313,7 +343,7 @@ qt_group_catalog_read_position(int gt_id, int partition, QtPosition *position)
 				Int32GetDatum(gt_id));
 	ScanKeyInit(&keys[1], ANUM_POSITIONS_PARTITION, BTEqualStrategyNumber, F_INT4EQ,
 				Int32GetDatum(partition));
-	scan = systable_beginscan_ordered(rel, index, SnapshotSelf, 2, keys);
+	scan = systable_beginscan_ordered(rel, index, snapshot, 2, keys);
 	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
 	if (HeapTupleIsValid(tuple))
 	{
@@ -327,6 +357,8 @@ qt_group_catalog_read_position(int gt_id, int partition, QtPosition *position)
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
 	table_close(rel, AccessShareLock);
+	if (!locked)
+		UnregisterSnapshot(snapshot);
 }
 
 void

@@ -60,6 +60,7 @@ extern int	qt_start_at_from_name(const char *name);
 extern bool qt_group_catalog_find(const char *name, QtGroupRow *row);
 extern bool qt_group_catalog_get(int group_id, QtGroupRow *row);
 extern int	qt_group_catalog_insert(const char *name, Oid owner, TimestampTz now);
+extern void qt_group_catalog_set_active(int group_id, TimestampTz last_active);
 extern void qt_group_catalog_delete(int group_id);
 extern List *qt_group_catalog_groups(void); /* of QtGroupRow */
 
@@ -74,8 +75,12 @@ extern void qt_group_catalog_insert_topic(QtGroupTopicRow *row);
 /* Deletes its positions as well. */
 extern void qt_group_catalog_delete_topic(const QtGroupTopicRow *row);
 
-/* Positions; partition -1 in delete: all. */
-extern void qt_group_catalog_read_position(int gt_id, int partition, QtPosition *position);
+/*
+ * Positions.  Reading one that is not locked needs a fresh snapshot, or it may
+ * be missed while it moves.  Partition -1 in delete: all.
+ */
+extern void qt_group_catalog_read_position(int gt_id, int partition, bool locked,
+										   QtPosition *position);
 extern void qt_group_catalog_write_position(int gt_id, int partition, const QtPosition *old,
 							  int64 next_offset, int leader_epoch,
 							  TimestampTz now, const char *metadata);

@@ -44,12 +44,18 @@ qt_group_unlock_shared(int group_id)
 	LockRelease(&tag, ShareLock, false);
 }
 
+bool
+qt_group_try_lock_exclusive(int group_id)
+{
+	return try_lock(group_id, 0, CLASS_GROUP, ExclusiveLock);
+}
+
 void
 qt_group_lock_exclusive(int group_id, const char *name)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TRY_MS);
 
-	while (!try_lock(group_id, 0, CLASS_GROUP, ExclusiveLock))
+	while (!qt_group_try_lock_exclusive(group_id))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (GetCurrentTimestamp() >= deadline)

@@ -18,6 +18,7 @@ bool		qt_guc_durable_read = true;
 int			qt_guc_max_group_partitions = 10000;
 int			qt_guc_max_partitions = 10000;
 int			qt_guc_max_wait = 30000;
+int			qt_guc_offsets_retention = 10080;
 int			qt_guc_produce_mode = QT_PRODUCE_IMMEDIATE;
 #ifdef QTOPIC_DEBUG_POINTS
 char	   *qt_guc_debug_point = NULL;
@@ -89,6 +90,14 @@ qt_guc_define(void)
 							&qt_guc_max_wait, 30000,
 							0, INT_MAX,
 							PGC_SUSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("qtopic.offsets_retention",
+							"Sets for how long the positions of a consumer group are kept after its last use.",
+							"As offsets.retention.minutes of Kafka.",
+							&qt_guc_offsets_retention, 10080,
+							1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN,
 							NULL, NULL, NULL);
 
 	DefineCustomEnumVariable("qtopic.produce_mode",

@@ -17,6 +17,7 @@ extern bool qt_guc_durable_read;
 extern int	qt_guc_max_group_partitions;
 extern int	qt_guc_max_partitions;
 extern int	qt_guc_max_wait;	/* ms */
+extern int	qt_guc_offsets_retention;	/* minutes */
 extern int	qt_guc_produce_mode;
 #ifdef QTOPIC_DEBUG_POINTS
 extern char *qt_guc_debug_point;

@@ -1,0 +1,63 @@
+-- code: views of consumer groups.
+
+CREATE VIEW qtopic_groups WITH (security_barrier) AS
+SELECT g.name AS consumer_group,
+	   pg_catalog.pg_get_userbyid(g.owner) AS owner,
+	   (SELECT pg_catalog.array_agg(t.name ORDER BY t.name)
+		  FROM qtopic_internal.group_topics gt
+		  JOIN qtopic_internal.topics t ON t.topic_id OPERATOR(pg_catalog.=) gt.topic_id
+		 WHERE gt.group_id OPERATOR(pg_catalog.=) g.group_id) AS topics,
+	   (SELECT pg_catalog.count(DISTINCT l.virtualtransaction)
+		  FROM qtopic_internal.group_topics gt
+		  JOIN pg_catalog.pg_locks l ON l.classid OPERATOR(pg_catalog.=) gt.gt_id::pg_catalog.oid
+		 WHERE gt.group_id OPERATOR(pg_catalog.=) g.group_id
+		   AND l.locktype OPERATOR(pg_catalog.=) 'advisory'
+		   AND l.objsubid OPERATOR(pg_catalog.=) 20553
+		   AND l.granted
+		   AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+												  WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) AS consumers,
+	   greatest(g.last_active, qtopic_internal.group_last_seen(g.group_id)) AS last_active
+  FROM qtopic_internal.groups g
+ WHERE pg_catalog.pg_has_role(g.owner::oid, 'USAGE')
+	OR EXISTS (SELECT FROM qtopic_internal.group_topics gt
+				 JOIN qtopic_internal.topics t ON t.topic_id OPERATOR(pg_catalog.=) gt.topic_id
+				WHERE gt.group_id OPERATOR(pg_catalog.=) g.group_id
+				  AND pg_catalog.pg_has_role(t.creator::oid, 'USAGE'));
+COMMENT ON VIEW qtopic_groups IS
+	'The consumer groups that the current user owns or whose topics it created.  consumers is how many transactions are consuming now; last_active when the group was last used.';
+
+CREATE VIEW qtopic_group_lag WITH (security_barrier) AS
+SELECT g.consumer_group,
+	   g.topic,
+	   g.partition,
+	   g.current_offset,
+	   s.last_stable_offset AS log_end_offset,
+	   CASE WHEN g.current_offset IS NULL THEN NULL
+			WHEN g.next_timestamp IS NULL THEN 0
+			ELSE greatest(s.last_stable_offset OPERATOR(pg_catalog.-) g.current_offset, 0) END AS lag,
+	   coalesce(l.pid::text, x.gid) AS consumer_id,
+	   a.client_addr AS host,
+	   a.application_name AS client_id,
+	   CASE WHEN g.next_timestamp IS NULL THEN 0
+			ELSE greatest(0, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) g.next_timestamp))
+			END AS lag_seconds,
+	   s.blocked_by_pid,
+	   s.blocked_by_gid,
+	   s.blocked_for,
+	   g.rollbacks
+  FROM qtopic_internal.group_positions() g
+  JOIN qtopic_partitions s ON s.topic OPERATOR(pg_catalog.=) g.topic AND s.partition OPERATOR(pg_catalog.=) g.partition
+  LEFT JOIN pg_catalog.pg_locks l
+	ON l.locktype OPERATOR(pg_catalog.=) 'advisory'
+   AND l.classid OPERATOR(pg_catalog.=) g.gt_id::pg_catalog.oid
+   AND l.objid OPERATOR(pg_catalog.=) g.partition::pg_catalog.oid
+   AND l.objsubid OPERATOR(pg_catalog.=) 20553
+   AND l.granted
+   AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
+										   WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+  LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid
+  LEFT JOIN pg_catalog.pg_prepared_xacts x
+	ON l.pid IS NULL
+   AND l.virtualtransaction OPERATOR(pg_catalog.=) ('-1/' OPERATOR(pg_catalog.||) x.transaction::text);
+COMMENT ON VIEW qtopic_group_lag IS
+	'Positions of consumer groups, with the columns of kafka-consumer-groups --describe.  log_end_offset is the last stable offset, lag the offsets up to it that the group has not passed (0 if no record is left among them), lag_seconds the age of the next record.  consumer_id is the process or prepared transaction that is consuming the partition; blocked_by_pid or blocked_by_gid the transaction at which readers stop now, blocked_for how long it has been open; rollbacks how often records were read and given back since the position last moved: a record that always fails shows here.';

@@ -1,0 +1,101 @@
+/*
+ * group_activity.c
+ *		When consumer groups were last used, and the end of their positions.
+ *
+ * Positions expire by the last use of the group, not by their last move: a
+ * quiet topic must not be read again from its beginning.  Use is noted in
+ * shared memory; the catalog gets it from time to time.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "group_activity.h"
+#include "group_catalog.h"
+#include "group_lock.h"
+#include "group_state.h"
+#include "guc.h"
+#include "position.h"
+#include "qtopic.h"
+
+/* How much later a group must have been used to be worth a write. */
+#define SAVE_MS		60000
+
+static int	expire_topic(const QtGroupTopicRow *in_topic);
+
+TimestampTz
+qt_group_last_seen(int group_id)
+{
+	TimestampTz last_seen = 0;
+	ListCell   *lc;
+
+	foreach(lc, qt_group_catalog_topics(group_id))
+	{
+		QtGroupStateKey key = qt_position_key(((QtGroupTopicRow *) lfirst(lc))->gt_id, -1);
+		QtGroupState state;
+
+		qt_group_state_read(&key, &state);
+		last_seen = Max(last_seen, state.attempted);
+	}
+	return last_seen;
+}
+
+void
+qt_group_activity_save(TimestampTz now)
+{
+	ListCell   *lc;
+
+	foreach(lc, qt_group_catalog_groups())
+	{
+		QtGroupRow *group = lfirst(lc);
+		TimestampTz last_seen = Min(qt_group_last_seen(group->group_id), now);
+
+		if (last_seen < TimestampTzPlusMilliseconds(group->last_active, SAVE_MS) ||
+			!qt_group_try_lock_shared(group->group_id))
+			continue;
+		qt_group_catalog_set_active(group->group_id, last_seen);
+		qt_group_unlock_shared(group->group_id);
+	}
+}
+
+int
+qt_group_activity_expire(TimestampTz now)
+{
+	int			forgotten = 0;
+	ListCell   *lc;
+
+	foreach(lc, qt_group_catalog_groups())
+	{
+		QtGroupRow *group = lfirst(lc);
+		TimestampTz last_active = Max(group->last_active, qt_group_last_seen(group->group_id));
+		ListCell   *lc2;
+
+		if (now < TimestampTzPlusMilliseconds(last_active,
+											  qt_guc_offsets_retention * INT64CONST(60000)) ||
+			!qt_group_try_lock_exclusive(group->group_id))
+			continue;
+		foreach(lc2, qt_group_catalog_topics(group->group_id))
+			forgotten += expire_topic(lfirst(lc2));
+		CHECK_FOR_INTERRUPTS();
+	}
+	return forgotten;
+}
+
+static int
+expire_topic(const QtGroupTopicRow *in_topic)
+{
+	QtTopic    *topic = qt_topic_lookup_id(in_topic->topic_id, true);
+	int			forgotten = 0;
+
+	for (int p = 0; topic != NULL && p < topic->partition_count; p++)
+	{
+		QtPositionId id = {in_topic->gt_id, topic, p};
+		QtPosition	position;
+
+		qt_group_catalog_read_position(id.gt_id, p, false, &position);
+		if (position.n > 0 && qt_position_try_lock(&id) && qt_position_forget(&id))
+			forgotten++;
+	}
+	return forgotten;
+}
