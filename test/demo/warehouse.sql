@@ -1,5 +1,5 @@
 --
--- A star schema, loaded from the topics with INSERT ... SELECT.
+-- A star schema, loaded from the relations of the topics with INSERT ... SELECT.
 --
 CREATE SCHEMA warehouse;
 
@@ -57,18 +57,23 @@ CREATE PROCEDURE warehouse.load_partition(load_topic text, load_partition int)
 LANGUAGE plpgsql AS $$
 DECLARE
     start_offset bigint;
+    loaded bigint;
 BEGIN
     LOOP
         SELECT coalesce(max(next_offset), 0) INTO start_offset
           FROM warehouse.load_position WHERE topic = load_topic AND partition = load_partition;
 
-        INSERT INTO warehouse.landing
-        SELECT _offset, (headers ->> 'event_id')::bigint, _timestamp, key,
-               coalesce(event ->> 'site', event ->> 'engine'),
-               coalesce(event ->> 'url', '(search)'), (event ->> 'bytes')::bigint
-          FROM fetch_records(load_topic, load_partition, start_offset, 10000),
-               CAST(value AS jsonb) AS event;
-        EXIT WHEN NOT FOUND;
+        EXECUTE format($load$
+            INSERT INTO warehouse.landing
+            SELECT _offset, (headers ->> 'event_id')::bigint, _timestamp, key,
+                   coalesce(value ->> 'site', value ->> 'engine'),
+                   coalesce(value ->> 'url', '(search)'), (value ->> 'bytes')::bigint
+              FROM qtopic.%I
+             WHERE _partition = $1 AND _offset >= $2
+             ORDER BY _offset LIMIT 10000 $load$, load_topic)
+          USING load_partition, start_offset;
+        GET DIAGNOSTICS loaded = ROW_COUNT;
+        EXIT WHEN loaded = 0;
 
         INSERT INTO warehouse.dim_date
         SELECT DISTINCT to_char(day, 'YYYYMMDD')::int, day, to_char(day, 'Dy')
