@@ -214,7 +214,7 @@ def report_rates(psql, total, seconds):
          max(seconds[lane] for lane in CLIENTS))
     line('%d stream readers, meanwhile' % len(PLACES), total['streamed'],
          seconds['stream'])
-    line('warehouse load, afterwards', total['loaded'], seconds['warehouse'])
+    line('warehouse load from the relations', total['loaded'], seconds['warehouse'])
 
 
 def self_check(psql):

@@ -1,6 +1,6 @@
 # 090_warehouse - loading tables from the relation of a topic, exactly once: every
 # statement that doc/tasks.md shows for it, in the same database and in another
-# server through postgres_fdw, while producers run, roll back and commit late, and
+# server through postgres_fdw, from the primary and from a hot standby, while producers run, roll back and commit late, and
 # loads fail in the middle.  Then what is wrong, and that it is seen to be.
 
 use strict;
@@ -56,9 +56,9 @@ MERGE INTO warehouse.page_view AS t USING page_view__dbt_tmp AS s ON t.part = s.
  WHEN NOT MATCHED THEN INSERT (part, pos, at, visitor, url) VALUES (s.part, s.pos, s.at, s.visitor, s.url);
 SQL
 
-# ---- two servers
+# ---- two servers, and a hot standby of the source
 
-my $source = new_node('source', autovacuum => 0);
+my $source = new_node('source', autovacuum => 0, init => [ allows_streaming => 1 ]);
 my $target = new_node('target', autovacuum => 0, extension => 0, conf => "shared_preload_libraries = ''\n");
 
 # books: what is committed, written in the same transactions
@@ -69,10 +69,22 @@ CREATE SEQUENCE page;
 CREATE ROLE loader LOGIN;
 GRANT SELECT ON qtopic.page_view TO loader;
 SQL
-my $host = $source->host;
-my $port = $source->port;
-$target->safe_psql('postgres',
-	$foreign_ddl =~ s/host '.*?', dbname '.*?'/host '$host', port '$port', dbname 'postgres'/r);
+$source->backup('b');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($source, 'b', has_streaming => 1);
+$standby->start;
+
+# What is "source" for the target may be either.
+sub foreign_ddl
+{
+	my ($node, $name) = @_;
+	my $place = "host '@{[ $node->host ]}', port '@{[ $node->port ]}', dbname 'postgres'";
+
+	return $foreign_ddl =~ s/host '.*?', dbname '.*?'/$place/r =~ s/(?:SERVER|SCHEMA|INTO) \Ksource/$name/gr;
+}
+
+$target->safe_psql('postgres', foreign_ddl($source, 'source'));
+$target->safe_psql('postgres', foreign_ddl($standby, 'standby') =~ s/^CREATE EXTENSION .*?;//mr);
 is($target->safe_psql('postgres', q{SELECT count(*) FROM pg_extension WHERE extname = 'qtopic'}), 0,
 	'the target has no qtopic');
 
@@ -260,7 +272,7 @@ chmod 0644, $script;
 
 my $produced = sub { return $source->safe_psql('postgres', 'SELECT last_value FROM page') };
 my $producers = IPC::Run::start(
-	[ 'pgbench', '-n', '-h', $host, '-p', $port, '-c', 4, '-t', 1_000_000, '--max-tries=100', '-f', $script, 'postgres' ],
+	[ 'pgbench', '-n', '-h', $source->host, '-p', $source->port, '-c', 4, '-t', 1_000_000, '--max-tries=100', '-f', $script, 'postgres' ],
 	'<', \undef, '>', \my $pgbench_out, '2>', \my $pgbench_error);
 
 # A transaction that has produced and does not end.
@@ -292,8 +304,15 @@ my @loads = (
 	new_load('dbt_merge', $source, $dbt_merge, $dbt_ddl),
 	new_load('dbt_append', $source, $dbt_append, $dbt_ddl),
 	new_load('foreign_by_offset', $target, $foreign_by_offset, $target_ddl),
-	new_load('foreign_by_position', $target, $foreign_by_position, $target_ddl . $position_ddl));
-my ($local, $foreign, $foreign_position) = @loads[ 0, 5, 6 ];
+	new_load('foreign_by_position', $target, $foreign_by_position, $target_ddl . $position_ddl),
+	new_load('standby_by_offset', $target, $foreign_by_offset =~ s/\bsource\./standby./gr, $target_ddl));
+my ($foreign, $foreign_position, $from_standby) = @loads[ 5 .. 7 ];
+
+sub catch_up
+{
+	$source->wait_for_catchup($standby, 'replay', $source->lsn('insert'));
+	return;
+}
 
 # each_load($action, @of): run it with the loads, default all
 sub each_load
@@ -310,7 +329,7 @@ each_load(\&load_some);
 my $late_offset = produce_late('/late 1');
 my %before = map { $_->{name} => reached($_, '> 0') } @loads;
 each_load($_) foreach \&load_all, \&roll_back, \&load_all, \&kill_in_the_middle;
-each_load(\&crash_in_the_middle, $foreign, $foreign_position);
+each_load(\&crash_in_the_middle, $foreign, $foreign_position, $from_standby);
 each_load(\&load_all);
 foreach my $load (@loads)
 {
@@ -347,6 +366,7 @@ is( $source->safe_psql('postgres', q{SELECT count(*) FROM books AS b FULL JOIN q
 	WHERE b.url IS NULL OR r.value IS NULL OR (b.part, b.pos) <> (r._partition, r._offset)}),
 	0, 'the topic has what was committed, and no more');
 cmp_ok($produced->() - @$places, '>', 0, 'some was rolled back');
+catch_up();
 foreach my $load (@loads)
 {
 	my $rest = @$places - @{ loaded($load) };
@@ -374,7 +394,7 @@ cmp_ok(batches_read({ node => $source, body => qq{CREATE TABLE t AS SELECT value
 is(batches_read($_), 0, "$_->{name}: does not read them again") foreach @loads[ 0 .. 4 ];
 
 # Seen to fail: without ORDER BY.
-foreach my $load ($foreign, $foreign_position)
+foreach my $load ($foreign, $foreign_position, $from_standby)
 {
 	my $body = $load->{body} =~ s/^(?=(?:INSERT|WITH) )/EXPLAIN (VERBOSE, COSTS OFF) /mr;
 	my $plan = $load->{node}->safe_psql('postgres', "BEGIN;\n${body}ROLLBACK;");
@@ -428,6 +448,7 @@ sub load_while_loading
 foreach my $load (@loads)
 {
 	produce('page_view', 1, "/at once $load->{name}");
+	catch_up();
 	my $error = load_while_loading($load);
 	if ($load->{body} =~ /^LOCK/m)
 	{
@@ -439,6 +460,7 @@ foreach my $load (@loads)
 	}
 }
 %committed = map { $_->[1] => $_->[0] } @{ rows_of($source, q{SELECT _partition, _offset, value->>'url' FROM qtopic.page_view}) };
+catch_up();
 foreach my $load (@loads)
 {
 	load_all($load);
@@ -512,6 +534,7 @@ scenario('the end as position', "$with_table\n" . $by_position =~ s/^(?:BEGIN|CO
 	'2 lost', [ 0, '/1' ], 'open', [ 0, '/2' ], 'load', 'commit', 'load');
 scenario('neither lock nor key', $by_offset, '1 twice', [ 0, '/1' ], 'load at once');
 
+$standby->stop;
 $source->stop;
 $target->stop;
 done_testing();
