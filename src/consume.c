@@ -18,7 +18,6 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -59,6 +58,7 @@ typedef struct Look
 	int64		count;
 	int64		bytes;
 	bool		moved;			/* a position that this snapshot does not see */
+	bool		wrote;			/* moved a position itself */
 	QtGroupStatus status;		/* of the group; QT_GROUP_OPEN: as below */
 	QtGroup		group;
 } Look;
@@ -164,30 +164,28 @@ look_and_wait(Look *looks, int look_count, int64 max_wait_ms)
 	return found;
 }
 
-/* One look, without waiting; keeps locks only if it found something. */
+/* One look, without waiting; keeps locks only if it found or wrote something. */
 static void
 look_at_topic(Look *look)
 {
-	Oid			relation = look->topic->relation;
+	bool		created = false;
 
-	LockRelationOid(relation, AccessShareLock);
-	qt_topic_refresh(look->topic);
-
+	look->wrote = false;
 	look->status = qt_group_open(&look->group, look->request->group, look->topic, false);
 	/* that something may come is no reason to write */
 	if (look->status == QT_GROUP_MISSING && !look->probe && has_records(look->topic))
+	{
 		look->status = qt_group_open(&look->group, look->request->group, look->topic, true);
+		created = look->status == QT_GROUP_OPEN;
+	}
 	if (look->status == QT_GROUP_OPEN)
 	{
 		read_group(look);
-		if (look->count == 0 || look->probe)
+		if (!look->wrote && !created)
 			qt_group_close(&look->group);
 	}
 	else if (look->status == QT_GROUP_MISSING && look->probe)
 		probe_without_group(look);
-
-	if (look->count == 0 || look->probe)
-		UnlockRelationOid(relation, AccessShareLock);
 }
 
 static void
@@ -310,6 +308,7 @@ read_partition(Look *look, const QtPositionId *id)
 	{
 		qt_position_move(id, &position, result.count > 0 ? result.next_offset : from_offset,
 						 result.leader_epoch, NULL);
+		look->wrote = true;
 		return true;
 	}
 	if (!TransactionIdIsCurrentTransactionId(position.xmin))

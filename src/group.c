@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/timestamp.h"
 
@@ -18,6 +19,9 @@
 #include "qtopic.h"
 #include "record_row.h"
 
+static void lock_topic(QtGroup *group);
+static void unlock_topic(const QtGroup *group);
+static QtGroupStatus open_group(QtGroup *group, bool create);
 static void check_owner(const QtGroup *group);
 static bool may_use(const QtGroupRow *row, const QtTopic *topic);
 static bool find_group(QtGroup *group);
@@ -31,39 +35,30 @@ static void lock_position(const QtPositionId *id, const char *name);
 QtGroupStatus
 qt_group_open(QtGroup *group, const char *name, QtTopic *topic, bool create)
 {
+	QtGroupStatus status;
+
 	memset(group, 0, sizeof(*group));
 	group->name = name;
 	group->topic = topic;
 
-	if (!find_group(group))
-		return create ? make_group(group) : QT_GROUP_MISSING;
-	check_owner(group);
-	if (!qt_group_try_lock_shared(group->row.group_id))
-		return QT_GROUP_BUSY;
-
-	/* it may have been deleted before we had the lock */
-	if (qt_group_catalog_get(group->row.group_id, &group->row))
+	lock_topic(group);
+	if (find_group(group))
 	{
-		if (qt_group_catalog_find_topic(group->row.group_id, topic->id, &group->in_topic))
-			return QT_GROUP_OPEN;
-		if (create && qt_group_try_lock_name(name))
-		{
-			/* another one may have been faster */
-			if (!qt_group_catalog_find_topic(group->row.group_id, topic->id, &group->in_topic))
-				insert_group_topic(group, QT_START_EARLIEST, 0);
-			return QT_GROUP_OPEN;
-		}
-		qt_group_unlock_shared(group->row.group_id);
-		return create ? QT_GROUP_BUSY : QT_GROUP_MISSING;
+		check_owner(group);
+		status = open_group(group, create);
 	}
-	qt_group_unlock_shared(group->row.group_id);
-	return QT_GROUP_BUSY;
+	else
+		status = create ? make_group(group) : QT_GROUP_MISSING;
+	if (status != QT_GROUP_OPEN)
+		unlock_topic(group);
+	return status;
 }
 
 void
 qt_group_close(const QtGroup *group)
 {
 	qt_group_unlock_shared(group->row.group_id);
+	unlock_topic(group);
 }
 
 int64
@@ -101,6 +96,7 @@ qt_group_create(const char *name, QtTopic *topic, QtStartAt start_at, TimestampT
 	QtGroup		group = {name, topic};
 
 	qt_group_check_name(name);
+	lock_topic(&group);
 	if (!qt_group_try_lock_name(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -138,6 +134,14 @@ qt_group_delete(const char *name)
 				 errmsg("consumer group \"%s\" does not exist", name)));
 	check_owner(&group);
 	qt_group_lock_exclusive(group.row.group_id, name);
+
+	/* a drop_topic that has begun deletes them itself: wait for it */
+	foreach(lc, qt_group_catalog_topics(group.row.group_id))
+	{
+		group.topic = qt_topic_lookup_id(((QtGroupTopicRow *) lfirst(lc))->topic_id, true);
+		if (group.topic != NULL)
+			LockRelationOid(group.topic->relation, AccessShareLock);
+	}
 	foreach(lc, qt_group_catalog_topics(group.row.group_id))
 		qt_group_catalog_delete_topic(lfirst(lc));
 	qt_group_catalog_delete(group.row.group_id);
@@ -156,6 +160,7 @@ qt_group_delete_offsets(const char *name, QtTopic *topic, int partition)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" does not exist", name)));
 	check_owner(&group);
+	lock_topic(&group);
 	qt_group_lock_exclusive(group.row.group_id, name);
 	if (!qt_group_catalog_find_topic(group.row.group_id, topic->id, &group.in_topic))
 		ereport(ERROR,
@@ -193,6 +198,54 @@ qt_group_check_name(const char *name)
 				 errmsg("name of a consumer group is too long"),
 				 errdetail("It has %zu bytes, at most %d are allowed.",
 						   strlen(name), QT_GROUP_NAME_MAX)));
+}
+
+/*
+ * Consumers keep drop_topic away, so that it finds all that the group knows of
+ * the topic.
+ */
+static void
+lock_topic(QtGroup *group)
+{
+	group->relation = group->topic->relation;
+	LockRelationOid(group->relation, AccessShareLock);
+	qt_topic_refresh(group->topic);
+}
+
+static void
+unlock_topic(const QtGroup *group)
+{
+	UnlockRelationOid(group->relation, AccessShareLock);
+}
+
+/* Open a group that was found; the topic is locked. */
+static QtGroupStatus
+open_group(QtGroup *group, bool create)
+{
+	QtGroupStatus status = QT_GROUP_BUSY;
+
+	if (!qt_group_try_lock_shared(group->row.group_id))
+		return QT_GROUP_BUSY;
+
+	/* it may have been deleted before we had the lock */
+	if (qt_group_catalog_get(group->row.group_id, &group->row))
+	{
+		if (qt_group_catalog_find_topic(group->row.group_id, group->topic->id, &group->in_topic))
+			return QT_GROUP_OPEN;
+		status = create ? QT_GROUP_BUSY : QT_GROUP_MISSING;
+		if (create && qt_group_try_lock_name(group->name))
+		{
+			/* another one may have been faster */
+			if (qt_group_catalog_find_topic(group->row.group_id, group->topic->id,
+											&group->in_topic))
+				qt_group_unlock_name(group->name);
+			else
+				insert_group_topic(group, QT_START_EARLIEST, 0);
+			return QT_GROUP_OPEN;
+		}
+	}
+	qt_group_unlock_shared(group->row.group_id);
+	return status;
 }
 
 /* Only members of the group's owner, or of the topic's creator, may use it. */
@@ -235,7 +288,11 @@ make_group(QtGroup *group)
 		return QT_GROUP_BUSY;
 	/* another one may have been faster */
 	if (find_group(group))
-		return qt_group_open(group, group->name, group->topic, true);
+	{
+		qt_group_unlock_name(group->name);
+		check_owner(group);
+		return open_group(group, true);
+	}
 
 	group->row.owner = GetUserId();
 	group->row.group_id = qt_group_catalog_insert(group->name, group->row.owner,

@@ -16,6 +16,7 @@ typedef struct QtGroup
 {
 	const char *name;
 	QtTopic    *topic;
+	Oid			relation;		/* of the topic, locked */
 	QtGroupRow	row;
 	QtGroupTopicRow in_topic;
 } QtGroup;
@@ -28,9 +29,10 @@ typedef enum QtGroupStatus
 } QtGroupStatus;
 
 /*
- * Open a topic in a group, without waiting.  If the status is QT_GROUP_OPEN,
- * the group is locked against changes until the end of the transaction or
- * qt_group_close; if not, nothing is locked.  With create, what is missing is
+ * Open a topic in a group, without waiting for others that use the group.  If
+ * the status is QT_GROUP_OPEN, the topic is locked against drop_topic and the
+ * group against changes until the end of the transaction or qt_group_close; if
+ * not, nothing is locked.  With create, what is missing is
  * made, to start at the earliest record.  42501 unless the current user is a
  * member of the role that owns the group or created the topic; the rights on
  * the topic are checked by the caller.

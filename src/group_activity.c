@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/timestamp.h"
 
 #include "group_activity.h"
@@ -88,7 +89,10 @@ expire_topic(const QtGroupTopicRow *in_topic)
 	QtTopic    *topic = qt_topic_lookup_id(in_topic->topic_id, true);
 	int			forgotten = 0;
 
-	for (int p = 0; topic != NULL && p < topic->partition_count; p++)
+	if (topic == NULL || !ConditionalLockRelationOid(topic->relation, AccessShareLock))
+		return 0;
+	qt_topic_refresh(topic);
+	for (int p = 0; p < topic->partition_count; p++)
 	{
 		QtPositionId id = {in_topic->gt_id, topic, p};
 		QtPosition	position;

@@ -20,13 +20,22 @@
 #define RETRY_MS			10
 #define TRY_MS				1000
 
+static uint32 name_key(const char *name);
 static bool try_lock(uint32 key1, uint32 key2, uint16 class, LOCKMODE mode);
 
 bool
 qt_group_try_lock_name(const char *name)
 {
-	return try_lock(DatumGetUInt32(hash_any((const unsigned char *) name, strlen(name))), 0,
-					CLASS_NAME, ExclusiveLock);
+	return try_lock(name_key(name), 0, CLASS_NAME, ExclusiveLock);
+}
+
+void
+qt_group_unlock_name(const char *name)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, name_key(name), 0, CLASS_NAME);
+	LockRelease(&tag, ExclusiveLock, false);
 }
 
 bool
@@ -99,4 +108,10 @@ try_lock(uint32 key1, uint32 key2, uint16 class, LOCKMODE mode)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, key1, key2, class);
 	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static uint32
+name_key(const char *name)
+{
+	return DatumGetUInt32(hash_any((const unsigned char *) name, strlen(name)));
 }

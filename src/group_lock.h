@@ -29,6 +29,7 @@
 /* All of these are about groups of this database. */
 
 extern bool qt_group_try_lock_name(const char *name);
+extern void qt_group_unlock_name(const char *name);
 
 extern bool qt_group_try_lock_shared(int group_id);
 extern void qt_group_unlock_shared(int group_id);
