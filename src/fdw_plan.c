@@ -422,6 +422,7 @@ add_lookup_paths(PlannerInfo *root, RelOptInfo *rel)
 {
 	List	   *clauses = NIL;
 	List	   *parameterizations = NIL;
+	Relids		all_outer = NULL;
 	ListCell   *lc;
 
 	foreach(lc, rel->joininfo)
@@ -450,7 +451,13 @@ add_lookup_paths(PlannerInfo *root, RelOptInfo *rel)
 			continue;
 		parameterization = get_baserel_parampathinfo(root, rel, outer);
 		parameterizations = list_append_unique_ptr(parameterizations, parameterization);
+		all_outer = bms_union(all_outer, outer);
 	}
+
+	/* a partition from one relation, an offset from another */
+	if (list_length(parameterizations) > 1)
+		parameterizations = list_append_unique_ptr(parameterizations,
+												   get_baserel_parampathinfo(root, rel, all_outer));
 	foreach(lc, parameterizations)
 	{
 		ParamPathInfo *parameterization = lfirst(lc);

@@ -1,0 +1,41 @@
+-- The relation of a topic as the inner side of a join: what other relations
+-- know becomes bounds of the scan.
+-- Seen to fail: mutant lookup_by_one_relation.
+\set VERBOSITY terse
+SET timezone = 'UTC';
+SELECT create_topic('relation_join', 2, '{"compression.type": "none"}');
+INSERT INTO qtopic.relation_join (_partition, key, value)
+	SELECT i % 2, i, repeat('x', 100) FROM generate_series(0, 9999) i;
+CREATE TABLE loaded AS
+	SELECT _partition AS part, _offset AS pos FROM qtopic.relation_join WHERE _offset < 4990;
+CREATE INDEX ON loaded (part, pos);
+ANALYZE loaded;
+ANALYZE qtopic.relation_join;
+
+-- the partition from one relation, the offset from another one
+CREATE FUNCTION batches_read(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, FORMAT json) ' || query INTO plan;
+	RETURN (SELECT (regexp_match(plan::text, '"Batches Read": (\d+)'))[1]);
+END $$;
+-- for few records another join is as good
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SELECT batches_read('SELECT * FROM qtopic.relation_join') > 50 AS all_of_them;
+SELECT batches_read($$
+	SELECT r.* FROM partition_offsets('relation_join') p,
+		LATERAL (SELECT coalesce(max(pos), -1) AS last FROM loaded WHERE part = p._partition) s,
+		LATERAL (SELECT * FROM qtopic.relation_join
+				  WHERE _partition = p._partition AND _offset > s.last) r$$) <= 4 AS only_the_last;
+SELECT r._partition, count(*), min(_offset), max(_offset)
+  FROM partition_offsets('relation_join') p,
+	   LATERAL (SELECT coalesce(max(pos), -1) AS last FROM loaded WHERE part = p._partition) s,
+	   LATERAL (SELECT * FROM qtopic.relation_join
+				 WHERE _partition = p._partition AND _offset > s.last) r
+ GROUP BY 1 ORDER BY 1;
+
+DROP FUNCTION batches_read(text);
+DROP TABLE loaded;
+SELECT drop_topic('relation_join');
