@@ -50,6 +50,7 @@ OBJS = \
 	src/record_row.o \
 	src/segment_store.o \
 	src/shmem.o \
+	src/stop_set.o \
 	src/topic.o \
 	src/topic_cache.o \
 	src/topic_config.o \

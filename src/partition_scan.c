@@ -25,7 +25,6 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -33,18 +32,6 @@
 #include "partition_scan.h"
 #include "qtopic.h"
 
-/* The stops of one statement or transaction. */
-typedef struct StopSet
-{
-	const void *owner;			/* an EState, or NULL: the transaction */
-	HTAB	   *stops;
-	struct StopSet *next;
-} StopSet;
-
-static StopSet *stop_sets = NULL;
-
-static QtStop *find_stop(EState *estate, Oid sequence);
-static void forget_stop_set(void *arg);
 static void set_view(QtReadView *view, Snapshot snapshot, QtStop *stop,
 					 const QtSettledHint hints[2]);
 static bool hint_is_usable(QtSettledHint hint, Snapshot snapshot);
@@ -66,8 +53,11 @@ qt_read_view_open(QtReadView *view, QtTopic *topic, int number)
 	qt_slot_hints(partition->slot, &key, hints);
 	qt_debug_point("read-hint");
 	if (IsolationUsesXactSnapshot())
-		set_view(view, RegisterSnapshot(GetTransactionSnapshot()),
-				 find_stop(NULL, key.sequence), hints);
+	{
+		Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+
+		set_view(view, snapshot, qt_stop_find(snapshot, NULL, key.sequence), hints);
+	}
 	else
 	{
 		view->snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -96,7 +86,9 @@ qt_read_view_of_statement(QtReadView *view, EState *estate, QtTopic *topic, int 
 
 	qt_slot_hints(partition->slot, &key, hints);
 	set_view(view, estate->es_snapshot,
-			 find_stop(IsolationUsesXactSnapshot() ? NULL : estate, key.sequence), hints);
+			 qt_stop_find(estate->es_snapshot, IsolationUsesXactSnapshot() ? NULL : estate,
+						  key.sequence),
+			 hints);
 	view->registered = false;
 }
 
@@ -227,66 +219,6 @@ qt_scan_end(QtPartitionScan *scan)
 {
 	MemoryContextDelete(scan->context);
 	scan->context = NULL;
-}
-
-/* ---- stops ---- */
-
-/*
- * What a statement (or, for NULL, the transaction) has learned about a
- * partition.
- */
-static QtStop *
-find_stop(EState *estate, Oid sequence)
-{
-	StopSet    *set;
-	QtStop	   *stop;
-	bool		found;
-
-	for (set = stop_sets; set != NULL; set = set->next)
-		if (set->owner == estate)
-			break;
-
-	if (set == NULL)
-	{
-		MemoryContext context = estate ? estate->es_query_cxt : TopTransactionContext;
-		MemoryContextCallback *callback;
-		HASHCTL		info = {0};
-
-		set = MemoryContextAlloc(context, sizeof(StopSet));
-		callback = MemoryContextAlloc(context, sizeof(MemoryContextCallback));
-		info.keysize = sizeof(Oid);
-		info.entrysize = sizeof(QtStop);
-		info.hcxt = context;
-		set->stops = hash_create("qtopic stops", 8, &info,
-								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		set->owner = estate;
-		set->next = stop_sets;
-		stop_sets = set;
-		callback->func = forget_stop_set;
-		callback->arg = set;
-		MemoryContextRegisterResetCallback(context, callback);
-	}
-
-	stop = hash_search(set->stops, &sequence, HASH_ENTER, &found);
-	if (!found)
-	{
-		stop->bound = PG_INT64_MAX;
-		stop->bound_base = 0;
-		stop->settled = 0;
-	}
-	return stop;
-}
-
-/* The memory context of a set goes away. */
-static void
-forget_stop_set(void *arg)
-{
-	StopSet   **link = &stop_sets;
-
-	while (*link != NULL && *link != (StopSet *) arg)
-		link = &(*link)->next;
-	if (*link != NULL)
-		*link = (*link)->next;
 }
 
 /* ---- settled points ---- */

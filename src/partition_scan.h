@@ -13,20 +13,8 @@
 #include "utils/snapshot.h"
 
 #include "segment_store.h"
+#include "stop_set.h"
 #include "topic_cache.h"
-
-/*
- * What one snapshot has learned about one partition.  The first stop counts
- * for all later scans with the same snapshot: VACUUM may remove an aborted row
- * that was the reason for it, and a second scan would go further.
- */
-typedef struct QtStop
-{
-	Oid			sequence;		/* identity of the partition; hash key */
-	int64		bound;			/* keys from here on are out */
-	int64		bound_base;		/* base offset of the batch at the bound */
-	int64		settled;		/* below this every row is settled */
-} QtStop;
 
 /* A snapshot to read one partition with. */
 typedef struct QtReadView
