@@ -15,6 +15,9 @@ my $fifo = PostgreSQL::Test::Utils::tempdir_short() . '/rows';
 mkfifo($fifo, 0600) or die "mkfifo: $!";
 my $rows = 30000;
 
+# the server may have closed the pipe
+local $SIG{PIPE} = 'IGNORE';
+
 sub sql
 {
 	my ($sql) = @_;
@@ -133,8 +136,10 @@ run_in($copier, 'RESET qtopic.produce_mode');
 $name = 'terminate';
 $pipe = start_copy($copier, 'qtopic.t (key, value)');
 wait_for_query($node, 'SELECT count(*) FROM pg_stat_progress_copy', '1');
-sql('SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_progress_copy');
+sql('SELECT pg_terminate_backend(pid) FROM pg_stat_progress_copy');
+print $pipe "k\tx\n" x 2000;
 close $pipe;
+wait_for_query($node, 'SELECT count(*) FROM pg_stat_progress_copy', '0');
 eval { $copier->quit };
 check($name);
 
