@@ -70,22 +70,16 @@ void
 qt_packer_add(QtPacker *packer, const QtRecord *record)
 {
 	QtBatchBuilder *builder = &packer->builder;
+	Size		size = qt_batch_record_size(record);
 
-	if (unlikely(QT_BATCH_HEADER_SIZE + qt_batch_record_size(record) >
-				 packer->max_batch_bytes))
+	if (unlikely(QT_BATCH_HEADER_SIZE + size > packer->max_batch_bytes))
 	{
 		add_large(packer, record);
 		return;
 	}
 
-	while (builder->record_count > 0)
-	{
-		Size		added = qt_batch_added_size(builder, record);
-
-		if (has_room(packer, added))
-			break;
-		close_batch(packer, added);
-	}
+	while (builder->record_count > 0 && !has_room(packer, size))
+		close_batch(packer, size);
 	qt_batch_add(builder, record);
 }
 

@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "executor/executor.h"
@@ -35,6 +37,7 @@ typedef struct TopicInsert
 	Oid			key_type;
 	Oid			value_type;
 	bool		row_by_row;		/* the inserted row is looked at */
+	TimestampTz begun;
 	MemoryContext context;		/* of the producer */
 	MemoryContext row_context;
 } TopicInsert;
@@ -42,6 +45,7 @@ typedef struct TopicInsert
 static void begin_insert(EState *estate, ResultRelInfo *rinfo, bool row_by_row);
 static void row_to_record(TopicInsert *insert, TupleTableSlot *slot,
 						  QtRecord *record, int *partition);
+static TimestampTz row_clock(const TopicInsert *insert);
 static void show_row(TupleTableSlot *slot, const QtRecord *record,
 					 int partition, int64 offset);
 
@@ -168,6 +172,7 @@ begin_insert(EState *estate, ResultRelInfo *rinfo, bool row_by_row)
 	insert->value_type = TupleDescAttr(desc, QT_COLUMN_VALUE)->atttypid;
 	insert->row_by_row = row_by_row ||
 		(rinfo->ri_TrigDesc != NULL && rinfo->ri_TrigDesc->trig_insert_after_row);
+	insert->begun = GetCurrentTimestamp();
 	insert->context = context;
 	insert->row_context = AllocSetContextCreate(context, "qtopic insert row",
 												ALLOCSET_DEFAULT_SIZES);
@@ -201,13 +206,35 @@ row_to_record(TopicInsert *insert, TupleTableSlot *slot, QtRecord *record, int *
 	record->timestamp =
 		qt_record_timestamp(topic, time_given,
 							time_given ? DatumGetTimestampTz(slot->tts_values[QT_COLUMN_TIMESTAMP]) : 0,
-							GetCurrentTimestamp());
+							row_clock(insert));
 	if (!slot->tts_isnull[QT_COLUMN_KEY])
 		qt_record_set_key(record, topic, slot->tts_values[QT_COLUMN_KEY], insert->key_type);
 	if (!slot->tts_isnull[QT_COLUMN_VALUE])
 		qt_record_set_value(record, topic, slot->tts_values[QT_COLUMN_VALUE], insert->value_type);
 	if (!slot->tts_isnull[QT_COLUMN_HEADERS])
 		qt_record_set_headers(record, DatumGetJsonbP(slot->tts_values[QT_COLUMN_HEADERS]));
+}
+
+/*
+ * The time of a row that brings none.  Reading the exact clock for each is
+ * measurable, and times are kept in milliseconds: a clock of the kernel that
+ * is some behind will do, but never behind the beginning of the statement.
+ */
+static TimestampTz
+row_clock(const TopicInsert *insert)
+{
+#ifdef CLOCK_REALTIME_COARSE
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0)
+	{
+		int64		seconds = (int64) now.tv_sec -
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+
+		return Max(insert->begun, seconds * USECS_PER_SEC + now.tv_nsec / 1000);
+	}
+#endif
+	return GetCurrentTimestamp();
 }
 
 /* Let the slot show where the record went. */

@@ -21,8 +21,12 @@
 /* Kafka's batch.size: a partition is kept for that many bytes without key. */
 #define STICKY_BYTES	16384
 
-/* Finished batches of one partition that are appended before the call ends. */
-#define GATHERED_MAX	64
+/*
+ * Finished batches of one partition that are appended before the call ends: as
+ * many as are appended in one go under the append lock, and few enough to stay
+ * in the processor's cache.
+ */
+#define GATHERED_MAX	8
 
 /* A packer for single records that grew past this is not kept. */
 #define SINGLE_KEPT_MAX		(256 * 1024)

@@ -183,19 +183,6 @@ qt_batch_record_size(const QtRecord *record)
 	return qt_varint_size(body) + body;
 }
 
-Size
-qt_batch_added_size(const QtBatchBuilder *builder, const QtRecord *record)
-{
-	int64		timestamp_delta = 0;
-	Size		body;
-
-	if (builder->record_count > 0)
-		timestamp_delta = subtract_wrapping(record->timestamp,
-											builder->base_timestamp);
-	body = body_size(record, timestamp_delta, builder->record_count);
-	return qt_varint_size(body) + body;
-}
-
 void
 qt_batch_add(QtBatchBuilder *builder, const QtRecord *record)
 {

@@ -101,10 +101,6 @@ extern void qt_batch_builder_reset(QtBatchBuilder *builder);
 /* Bytes that a record adds to the raw section at most, and at most 14 less. */
 extern Size qt_batch_record_size(const QtRecord *record);
 
-/* Exact bytes that it would add to this builder's. */
-extern Size qt_batch_added_size(const QtBatchBuilder *builder,
-								const QtRecord *record);
-
 /*
  * Add a record.  The caller has checked that the raw section stays within
  * QT_BATCH_RAW_MAX (an Assert here).
