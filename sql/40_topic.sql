@@ -21,6 +21,13 @@ CREATE FUNCTION drop_topic(topic text, if_exists boolean DEFAULT false)
 COMMENT ON FUNCTION drop_topic(text, boolean) IS
 	'Drops a topic with its relation and all its records.  Waits for transactions that have produced to it.  For members of the topic''s creator.  Errors: 42704 unless if_exists, 42501, 2BP01 if a view uses the relation.';
 
+CREATE FUNCTION delete_records(topic text, partition integer, before_offset bigint)
+	RETURNS bigint
+	LANGUAGE C VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'qtopic_delete_records';
+COMMENT ON FUNCTION delete_records(text, integer, bigint) IS
+	'Deletes the records of a partition below an offset, at most the last stable offset (-1: all up to there), by moving the log start offset, which it returns; a lower offset changes nothing.  Readers see it when the transaction commits.  The space is not freed by the call.  For members of the topic''s creator.  Errors: 42704, 22023 no such partition, QT001 offset out of range, 55000 topic is only compacted, 42501.';
+
 CREATE FUNCTION partition_offsets(topic text)
 	RETURNS TABLE (_partition integer, log_start_offset bigint, last_stable_offset bigint, next_offset bigint)
 	LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10

@@ -23,6 +23,7 @@
 PG_FUNCTION_INFO_V1(qtopic_create_topic);
 PG_FUNCTION_INFO_V1(qtopic_alter_topic);
 PG_FUNCTION_INFO_V1(qtopic_drop_topic);
+PG_FUNCTION_INFO_V1(qtopic_delete_records);
 PG_FUNCTION_INFO_V1(qtopic_partition_offsets);
 PG_FUNCTION_INFO_V1(qtopic_partition_states);
 
@@ -68,6 +69,19 @@ qtopic_drop_topic(PG_FUNCTION_ARGS)
 
 	qt_topic_drop(topic, !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
 	PG_RETURN_VOID();
+}
+
+/* delete_records(topic text, partition int, before_offset bigint) */
+Datum
+qtopic_delete_records(PG_FUNCTION_ARGS)
+{
+	char	   *topic = topic_argument(fcinfo);
+
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", PG_ARGISNULL(1) ? "partition" : "before_offset")));
+	PG_RETURN_INT64(qt_topic_delete_records(topic, PG_GETARG_INT32(1), PG_GETARG_INT64(2)));
 }
 
 /* partition_offsets(topic text) */

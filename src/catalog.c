@@ -170,9 +170,13 @@ qt_catalog_get_partition(int topic_id, int partition, QtPartitionRow *row)
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
 	if (found)
+	{
 		row->log_start_offset =
 			DatumGetInt64(heap_getattr(tuple, ANUM_PARTITIONS_LOG_START_OFFSET,
 									   RelationGetDescr(rel), &isnull));
+		row->log_start_is_ours =
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 

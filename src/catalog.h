@@ -51,6 +51,7 @@ typedef struct QtSegment
 typedef struct QtPartitionRow
 {
 	int64		log_start_offset;
+	bool		log_start_is_ours;	/* moved by this very transaction */
 	Oid			sequence;		/* relation */
 	int			segment_count;
 	QtSegment  *segments;		/* ordinal order; those that hold records */

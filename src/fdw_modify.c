@@ -82,7 +82,7 @@ qt_fdw_refuse_change(const char *relation)
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("records of topic \"%s\" cannot be changed or removed", relation),
 			 errdetail("A topic is an append-only log."),
-			 errhint("Produce a newer record of the same key, or drop the topic with drop_topic().")));
+			 errhint("Produce a newer record of the same key, delete the oldest records with delete_records(), or drop the topic with drop_topic().")));
 }
 
 void

@@ -32,6 +32,7 @@
 #include "partition_scan.h"
 #include "qtopic.h"
 
+static void open_latest_view(QtReadView *view, const QtSettledHint hints[2]);
 static void set_view(QtReadView *view, Snapshot snapshot, QtStop *stop,
 					 const QtSettledHint hints[2]);
 static bool hint_is_usable(QtSettledHint hint, Snapshot snapshot);
@@ -57,15 +58,20 @@ qt_read_view_open(QtReadView *view, QtTopic *topic, int number)
 		Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
 
 		set_view(view, snapshot, qt_stop_find(snapshot, NULL, key.sequence), hints);
+		view->registered = true;
 	}
 	else
-	{
-		view->snapshot = RegisterSnapshot(GetLatestSnapshot());
-		view->settled = hints[0].offset;
-		view->stop = NULL;
-	}
-	view->registered = true;
+		open_latest_view(view, hints);
 	qt_debug_point("read-snapshot");
+}
+
+static void
+open_latest_view(QtReadView *view, const QtSettledHint hints[2])
+{
+	view->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	view->settled = hints[0].offset;
+	view->stop = NULL;
+	view->registered = true;
 }
 
 void
@@ -221,6 +227,27 @@ qt_scan_end(QtPartitionScan *scan)
 	scan->context = NULL;
 }
 
+int64
+qt_scan_latest_stable_offset(QtTopic *topic, int number, int64 *log_start_offset)
+{
+	QtPartition *partition = qt_topic_partition(topic, number);
+	QtPartitionKey key = partition->key;
+	QtSettledHint hints[2];
+	QtReadView	view;
+	QtPartitionScan scan;
+	int64		offset;
+
+	qt_slot_hints(partition->slot, &key, hints);
+	open_latest_view(&view, hints);
+	qt_scan_begin(&scan, topic, number, &view, PG_INT64_MAX);
+	(void) qt_scan_next(&scan, PG_INT64_MAX, 1);
+	offset = qt_scan_stable_offset(&scan);
+	*log_start_offset = scan.log_start_offset;
+	qt_scan_end(&scan);
+	qt_read_view_close(&view);
+	return offset;
+}
+
 /* ---- settled points ---- */
 
 /* A view with a snapshot that is older than the hints. */
@@ -312,13 +339,19 @@ scan_segment(QtPartitionScan *scan)
 	}
 }
 
-/* Let others know how far we got: all below was settled in the snapshot. */
+/*
+ * Let others know how far we got: all below was settled in the snapshot.  What
+ * is below the log start is gone and need not have been; but if this
+ * transaction moved the log start, it may come back.
+ */
 static void
 publish(QtPartitionScan *scan)
 {
 	QtPartition *partition = current_partition(scan);
 	QtSettledHint hint = {scan->leaf.next_key, full_xid(scan->view->snapshot->xmax)};
 
+	if (partition->log_start_is_ours)
+		return;
 	qt_slot_publish(partition->slot, &partition->key, hint);
 	if (scan->view->stop)
 		scan->view->stop->settled = Max(scan->view->stop->settled, scan->leaf.next_key);

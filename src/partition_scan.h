@@ -88,4 +88,11 @@ extern int64 qt_scan_stable_offset(const QtPartitionScan *scan);
 
 extern void qt_scan_end(QtPartitionScan *scan);
 
+/*
+ * The last stable offset with a snapshot taken now, whatever the isolation
+ * level, and the log start offset.
+ */
+extern int64 qt_scan_latest_stable_offset(QtTopic *topic, int partition,
+										  int64 *log_start_offset);
+
 #endif							/* QTOPIC_PARTITION_SCAN_H */

@@ -1,6 +1,6 @@
 /*
  * topic.c
- *		Creating, altering and dropping topics.
+ *		Creating, altering and dropping topics, deleting records.
  *
  * A cold path, so the work is done by SQL, as the owner of the extension and
  * with a safe search_path.  All of it belongs to the caller's transaction: a
@@ -34,9 +34,11 @@
 
 #include "catalog.h"
 #include "group_catalog.h"
+#include "partition_scan.h"
 #include "qtopic.h"
 #include "shmem.h"
 #include "topic.h"
+#include "topic_cache.h"
 #include "topic_config.h"
 
 /* Storage parameters of a leaf that holds an active segment. */
@@ -52,6 +54,7 @@ typedef struct OwnerContext
 	int			guc_level;
 } OwnerContext;
 
+static int64 move_log_start(int topic_id, int partition, int64 offset);
 static void delete_topic_rows(const QtTopicRow *row);
 static void forget_groups(int topic_id);
 static void check_topic_name(const char *name);
@@ -67,6 +70,7 @@ static void reset_storage_acl(int topic_id);
 static void create_relation(const char *relation, const QtTopicConfig *config, Oid creator);
 static bool find_topic_for_change(const char *name, bool missing_ok);
 static bool lock_topic(const char *name, Oid user, QtTopicRow *row);
+static void topic_missing(const char *name) pg_attribute_noreturn();
 static void check_creator(Oid user, const QtTopicRow *row);
 static void invalidate_all(void);
 static const char *format_type_name(QtFormat format);
@@ -163,9 +167,7 @@ qt_topic_alter(const char *name, int partitions, Jsonb *config)
 	SPI_connect();
 
 	if (!lock_topic(name, saved.user, &row))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("topic \"%s\" does not exist", name)));
+		topic_missing(name);
 
 	if (config != NULL)
 	{
@@ -218,6 +220,75 @@ qt_topic_alter(const char *name, int partitions, Jsonb *config)
 	become_user(&saved);
 }
 
+int64
+qt_topic_delete_records(const char *name, int partition, int64 before_offset)
+{
+	OwnerContext saved;
+	QtTopicRow	row;
+	QtTopic    *topic;
+	int64		log_start;
+	int64		stable;
+
+	PreventCommandIfReadOnly("delete_records()");
+	PreventCommandDuringRecovery("delete_records()");
+	(void) find_topic_for_change(name, false);
+
+	become_owner(&saved);
+	SPI_connect();
+
+	if (!lock_topic(name, saved.user, &row))
+		topic_missing(name);
+	topic = qt_topic_lookup(name, false);
+	qt_topic_check_partition(topic, partition);
+	if (topic->config.cleanup_compact && !topic->config.cleanup_delete)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot delete records of topic \"%s\"", name),
+				 errdetail("Its cleanup.policy is compact only: the last record of each key is to be kept."),
+				 errhint("Produce a record with a null value for each key to remove, or add delete to cleanup.policy with alter_topic().")));
+
+	stable = qt_scan_latest_stable_offset(topic, partition, &log_start);
+	if (before_offset < -1 || before_offset > stable)
+		ereport(ERROR,
+				(errcode(ERRCODE_QT_OFFSET_OUT_OF_RANGE),
+				 errmsg("offset %lld is out of range for topic \"%s\", partition %d",
+						(long long) before_offset, name, partition),
+				 errdetail("Records can be deleted up to the last stable offset, which is %lld.",
+						   (long long) stable),
+				 errhint("Use -1 to delete all records up to there.")));
+	if (before_offset == -1)
+		before_offset = stable;
+	if (before_offset > log_start)
+		log_start = move_log_start(row.topic_id, partition, before_offset);
+
+	SPI_finish();
+	become_user(&saved);
+	return log_start;
+}
+
+/* Returns the new log start offset, which may be higher. */
+static int64
+move_log_start(int topic_id, int partition, int64 offset)
+{
+	Oid			types[3] = {INT4OID, INT4OID, INT8OID};
+	Datum		values[3];
+	bool		isnull;
+	int64		moved_to;
+
+	values[0] = Int32GetDatum(topic_id);
+	values[1] = Int32GetDatum(partition);
+	values[2] = Int64GetDatum(offset);
+	if (SPI_execute_with_args("UPDATE qtopic_internal.partitions"
+							  " SET log_start_offset = greatest(log_start_offset, $3)"
+							  " WHERE topic_id = $1 AND partition = $2 RETURNING log_start_offset",
+							  3, types, values, NULL, false, 0) != SPI_OK_UPDATE_RETURNING ||
+		SPI_processed != 1)
+		elog(ERROR, "could not move the log start of topic %d, partition %d", topic_id, partition);
+	moved_to = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	invalidate_all();
+	return moved_to;
+}
+
 void
 qt_topic_drop(const char *name, bool missing_ok)
 {
@@ -248,9 +319,7 @@ qt_topic_drop(const char *name, bool missing_ok)
 		forget_groups(row.topic_id);
 	}
 	else if (!missing_ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("topic \"%s\" does not exist", name)));
+		topic_missing(name);
 
 	SPI_finish();
 	become_user(&saved);
@@ -558,9 +627,7 @@ find_topic_for_change(const char *name, bool missing_ok)
 	if (!qt_catalog_find_topic(name, &row))
 	{
 		if (!missing_ok)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("topic \"%s\" does not exist", name)));
+			topic_missing(name);
 		return false;
 	}
 	check_creator(GetUserId(), &row);
@@ -585,6 +652,14 @@ lock_topic(const char *name, Oid user, QtTopicRow *row)
 		return false;
 	check_creator(user, row);
 	return true;
+}
+
+static void
+topic_missing(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("topic \"%s\" does not exist", name)));
 }
 
 static void

@@ -1,6 +1,6 @@
 /*
  * topic.h
- *		Creating, altering and dropping topics.
+ *		Creating, altering and dropping topics, deleting records.
  */
 #ifndef QTOPIC_TOPIC_H
 #define QTOPIC_TOPIC_H
@@ -21,6 +21,14 @@ extern void qt_topic_create(const char *name, int partitions, Jsonb *config);
  * topic's creator (42501).
  */
 extern void qt_topic_alter(const char *name, int partitions, Jsonb *config);
+
+/*
+ * Move the log start offset of a partition up to before_offset, or for -1 to
+ * the last stable offset; returns what it is then.  It never goes back.  QT001
+ * above the last stable offset, 22023 if there is no such partition, 55000 if
+ * the topic is only compacted.  Rights as for qt_topic_alter.
+ */
+extern int64 qt_topic_delete_records(const char *name, int partition, int64 before_offset);
 
 /* Drop a topic with its records.  Rights as for qt_topic_alter. */
 extern void qt_topic_drop(const char *name, bool missing_ok);

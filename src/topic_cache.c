@@ -200,6 +200,7 @@ qt_topic_reload_partition(QtTopic *topic, int number)
 	MemoryContextSwitchTo(old);
 	partition->segment_count = row.segment_count;
 	partition->log_start_offset = row.log_start_offset;
+	partition->log_start_is_ours = row.log_start_is_ours;
 	partition->key = key;
 	partition->slot = slot;
 	partition->loaded = true;

@@ -23,6 +23,7 @@ typedef struct QtPartition
 	QtPartitionSlot *slot;
 	QtPartitionKey key;
 	int64		log_start_offset;
+	bool		log_start_is_ours;	/* and may be rolled back */
 	int			segment_count;
 	QtSegment  *segments;		/* ordinal order */
 } QtPartition;

@@ -27,6 +27,7 @@ SELECT set_eq(
     ('create_topic', 'topic text, partitions integer, config jsonb', 'void', 'volatile unsafe'),
     ('alter_topic', 'topic text, partitions integer, config jsonb', 'void', 'volatile unsafe'),
     ('drop_topic', 'topic text, if_exists boolean', 'void', 'volatile unsafe'),
+    ('delete_records', 'topic text, partition integer, before_offset bigint', 'bigint', 'volatile unsafe'),
     ('partition_offsets', 'topic text',
      'TABLE(_partition integer, log_start_offset bigint, last_stable_offset bigint, next_offset bigint)', 'volatile unsafe'),
     ('produce', 'topic text, value text, OUT _partition integer, OUT _offset bigint', 'record', 'volatile unsafe'),

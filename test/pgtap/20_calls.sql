@@ -9,7 +9,7 @@
 -- text), as the mutant calls_overload adds it, "is not unique" appears.
 
 BEGIN;
-SELECT plan(96);
+SELECT plan(98);
 
 CREATE FUNCTION pg_temp.resolves(call text) RETURNS text LANGUAGE sql AS $$
     SELECT lives_ok(CASE WHEN call ~ '^PREPARE' THEN call ELSE 'EXPLAIN ' || call END, call)
@@ -72,6 +72,8 @@ SELECT pg_temp.resolves($$SELECT create_topic('t', config => jsonb_build_object(
 SELECT pg_temp.resolves($$SELECT create_topic_view('v','t','url text, status int')$$);
 SELECT pg_temp.resolves($$SELECT alter_topic('t', 8)$$);
 SELECT pg_temp.resolves($$SELECT alter_topic('t', config => '{"retention.ms": null}')$$);
+SELECT pg_temp.resolves($$SELECT delete_records('t', 0, -1)$$);
+SELECT pg_temp.resolves($$SELECT delete_records('t', partition => 0, before_offset => 1000)$$);
 SELECT pg_temp.resolves($$SELECT offset_for_time('t', 0, now() - interval '1 hour')$$);
 SELECT pg_temp.resolves($$SELECT offset_for_time('t', 0, at => now())$$);
 SELECT pg_temp.resolves($$SELECT offset_for_time('t', 0, '2026-01-01')$$);

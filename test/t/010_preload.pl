@@ -142,6 +142,7 @@ my @calls = (
 	"alter_topic('t', 2)",
 	"create_topic('u')",
 	"create_topic_view('v', 't', 'a int')",
+	"delete_records('t', 0, -1)",
 	"drop_topic('t')",
 	"drop_topic('u', true)",
 	"fetch_records('t', 0, 0)",
