@@ -28,6 +28,8 @@ ALTER FOREIGN TABLE qtopic.errors ADD COLUMN extra text;
 SELECT * FROM fetch_records('errors', 0, 1);
 SELECT * FROM fetch_records('errors', 0, -1);
 SELECT * FROM fetch_records_bytea('errors', 0, 1);
+SELECT delete_records('errors', 0, 1);
+SELECT delete_records('errors', 0, -2);
 
 BEGIN;
 DROP TABLE qtopic_internal.:leaf;
@@ -40,6 +42,7 @@ SELECT create_topic(NULL);
 SELECT create_topic('errors_none', NULL);
 SELECT alter_topic(NULL, 2);
 SELECT drop_topic(NULL);
+SELECT delete_records('errors', 0, NULL);
 SELECT produce(NULL, 'v');
 SELECT produce_batch('errors', NULL);
 SELECT * FROM fetch_records(NULL, 0, 0);
