@@ -108,6 +108,7 @@ SET ROLE regress_qtopic_errors;
 SELECT create_topic('errors_none');
 SELECT alter_topic('errors', 3);
 SELECT drop_topic('errors');
+SELECT delete_records('errors', 0, 0);
 SELECT produce('errors', 'v');
 SELECT produce_batch('errors', ARRAY['v']);
 SELECT * FROM fetch_records('errors', 0, 0);

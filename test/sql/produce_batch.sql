@@ -2,7 +2,8 @@
 -- produce_batch() and produce_batch_bytea(): arrays, order, runs, and what is
 -- refused.
 --
--- Seen to fail: mutants batch_lengths_not_checked, batch_order_reversed.
+-- Seen to fail: mutants batch_lengths_not_checked, batch_order_reversed,
+-- cut_loses_rest, cut_yields_too_little.
 --
 \set SHOW_CONTEXT never
 
@@ -107,5 +108,20 @@ SELECT * FROM produce_batch('produce_batch_sizes', ARRAY(SELECT CASE WHEN n % 50
 SELECT count(*), bool_and(value = CASE WHEN (_offset + 1) % 50 = 0 THEN _offset + 1 || :'large' ELSE _offset + 1 || repeat('x', _offset::int + 1) END)
   FROM qtopic.produce_batch_sizes;
 \unset large
+
+-- values that compress now well, now badly: batches turn out too large and are
+-- cut where a record ends; what is cut off goes into the next one
+SELECT create_topic('produce_batch_cut');
+CREATE TEMP TABLE varied AS
+SELECT n, (SELECT string_agg(CASE (n / 300 + i) % 4 WHEN 0 THEN md5((n * 17 + i)::text)
+                                               WHEN 1 THEN repeat(chr(97 + i), n % 40)
+                                               ELSE md5((n % (5 + n / 900))::text) END, '' ORDER BY i)
+             FROM generate_series(1, 1 + n % 13) AS i) AS value
+  FROM generate_series(0, 9999) AS n;
+SELECT sum(record_count) FROM produce_batch('produce_batch_cut', ARRAY(SELECT value FROM varied ORDER BY n));
+SELECT count(*), count(*) FILTER (WHERE r.value IS DISTINCT FROM v.value) AS wrong
+  FROM varied AS v LEFT JOIN qtopic.produce_batch_cut AS r ON r._offset = v.n;
+SELECT topic_id FROM qtopic_internal.topics WHERE name = 'produce_batch_cut' \gset
+SELECT avg(octet_length(batch)) / 8116 BETWEEN 0.88 AND 1 AS full_pages FROM qtopic_internal.topic_:topic_id;
 
 SELECT drop_topic(topic) FROM qtopic_topics WHERE topic LIKE 'produce\_batch%' ORDER BY topic;
