@@ -76,6 +76,8 @@ qt_partition_for_key(QtPartitioner partitioner, const char *key, Size key_len,
 {
 	Assert(partitions > 0);
 
+	if (partitions == 1)
+		return 0;
 	switch (partitioner)
 	{
 		case QT_PARTITIONER_MURMUR2:
