@@ -38,6 +38,8 @@ OBJS = \
 	src/group_lock.o \
 	src/group_state.o \
 	src/guc.o \
+	src/launcher.o \
+	src/notify.o \
 	src/offset_reset.o \
 	src/offset_sequence.o \
 	src/partition_scan.o \
@@ -57,7 +59,10 @@ OBJS = \
 	src/topic_reader.o \
 	src/topic_view.o \
 	src/waits.o \
-	src/wakeup.o
+	src/wakeup.o \
+	src/worker.o \
+	src/worker_hooks.o \
+	src/worker_slots.o
 
 # The order is the order in which CREATE EXTENSION runs them.
 SQL_FRAGMENTS = \

@@ -29,6 +29,18 @@
 	 pg_foreign_server_aclcheck((objectid), (roleid), (mode)))
 #endif
 
+#if PG_VERSION_NUM < 160000
+#define object_ownercheck(classid, objectid, roleid) \
+	pg_database_ownercheck((objectid), (roleid))	/* all that is asked */
+#endif
+
+/* Since 17 an extension can name what it waits for; at most a few names. */
+#if PG_VERSION_NUM < 170000
+#define qt_wait_event(name) PG_WAIT_EXTENSION
+#else
+#define qt_wait_event(name) WaitEventExtensionNew(name)
+#endif
+
 /* 17 made the number of a session in the array of processes a global. */
 #if PG_VERSION_NUM < 170000
 #define qt_my_proc_number()	(MyProc->pgprocno)

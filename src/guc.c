@@ -18,8 +18,10 @@ bool		qt_guc_durable_read = true;
 int			qt_guc_max_group_partitions = 10000;
 int			qt_guc_max_partitions = 10000;
 int			qt_guc_max_wait = 30000;
+int			qt_guc_notify_interval = 100;
 int			qt_guc_offsets_retention = 10080;
 int			qt_guc_produce_mode = QT_PRODUCE_IMMEDIATE;
+bool		qt_guc_workers = true;
 #ifdef QTOPIC_DEBUG_POINTS
 char	   *qt_guc_debug_point = NULL;
 #endif
@@ -92,6 +94,14 @@ qt_guc_define(void)
 							PGC_SUSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("qtopic.notify_interval",
+							"Sets the least time between two transactions of a worker that send notifications.",
+							"What comes in between is sent together.",
+							&qt_guc_notify_interval, 100,
+							10, 60 * 60 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
 	DefineCustomIntVariable("qtopic.offsets_retention",
 							"Sets for how long the positions of a consumer group are kept after its last use.",
 							"As offsets.retention.minutes of Kafka.",
@@ -106,6 +116,13 @@ qt_guc_define(void)
 							 &qt_guc_produce_mode, QT_PRODUCE_IMMEDIATE,
 							 produce_modes,
 							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("qtopic.workers",
+							 "Starts a background worker for each database that has qtopic.",
+							 "Without it there are no notifications.",
+							 &qt_guc_workers, true,
+							 PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
 
 	/* otherwise those above would be taken for mistakes */

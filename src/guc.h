@@ -17,8 +17,10 @@ extern bool qt_guc_durable_read;
 extern int	qt_guc_max_group_partitions;
 extern int	qt_guc_max_partitions;
 extern int	qt_guc_max_wait;	/* ms */
+extern int	qt_guc_notify_interval; /* ms */
 extern int	qt_guc_offsets_retention;	/* minutes */
 extern int	qt_guc_produce_mode;
+extern bool qt_guc_workers;
 #ifdef QTOPIC_DEBUG_POINTS
 extern char *qt_guc_debug_point;
 #endif

@@ -8,8 +8,10 @@
 #include "miscadmin.h"
 
 #include "guc.h"
+#include "launcher.h"
 #include "qtopic.h"
 #include "shmem.h"
+#include "worker_hooks.h"
 
 PG_MODULE_MAGIC;
 
@@ -20,5 +22,9 @@ _PG_init(void)
 {
 	qt_guc_define();
 	if (process_shared_preload_libraries_in_progress)
+	{
 		qt_shmem_install_hooks();
+		qt_worker_hooks_install();
+		qt_launcher_register();
+	}
 }

@@ -22,9 +22,11 @@
 #include "qtopic.h"
 #include "shmem.h"
 #include "waits.h"
+#include "worker_slots.h"
 
 #define TRANCHE_CONTROL		"QtopicControl"
 #define TRANCHE_APPEND		"QtopicAppend"
+#define TRANCHE_WORKERS		"QtopicWorkers"
 
 /* How old the second hint of a slot is at least when it is replaced. */
 #define HINT_SHIFT_MS		2000
@@ -273,7 +275,9 @@ request_shmem(void)
 	RequestAddinShmemSpace(hash_estimate_size(qt_guc_max_partitions, sizeof(SlotEntry)));
 	RequestAddinShmemSpace(qt_waits_shmem_size());
 	RequestAddinShmemSpace(qt_group_state_shmem_size());
+	RequestAddinShmemSpace(qt_workers_shmem_size());
 	RequestNamedLWLockTranche(TRANCHE_CONTROL, 1);
+	RequestNamedLWLockTranche(TRANCHE_WORKERS, 1);
 }
 
 static void
@@ -315,6 +319,7 @@ startup_shmem(void)
 
 	qt_waits_shmem_init();
 	qt_group_state_shmem_init();
+	qt_workers_shmem_init(&GetNamedLWLockTranche(TRANCHE_WORKERS)->lock);
 
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -59,7 +59,6 @@ static void delete_topic_rows(const QtTopicRow *row);
 static void forget_groups(int topic_id);
 static void check_topic_name(const char *name);
 static void check_partition_count(int partitions);
-static void make_relation_name(NameData *relation, const char *name);
 static void become_owner(OwnerContext *saved);
 static void become_user(const OwnerContext *saved);
 static void run(const char *sql,...) pg_attribute_printf(1, 2);
@@ -107,7 +106,7 @@ qt_topic_create(const char *name, int partitions, Jsonb *config)
 
 	stored = qt_topic_config_merge(NULL, config);
 	qt_topic_config_parse(stored, &parsed);
-	make_relation_name(&relation, name);
+	qt_topic_fit_name(&relation, name);
 
 	become_owner(&saved);
 	SPI_connect();
@@ -343,6 +342,20 @@ qt_topic_relation_dropped(const char *relation)
 	become_user(&saved);
 }
 
+void
+qt_topic_fit_name(NameData *fitted, const char *name)
+{
+	size_t		len = strlen(name);
+
+	memset(fitted, 0, sizeof(NameData));
+	if (len < NAMEDATALEN)
+		memcpy(NameStr(*fitted), name, len);
+	else
+		snprintf(NameStr(*fitted), NAMEDATALEN, "%.46s_%016llx", name,
+				 (unsigned long long) DatumGetUInt64(hash_any_extended((const unsigned char *) name,
+																	   len, 0)));
+}
+
 static void
 delete_topic_rows(const QtTopicRow *row)
 {
@@ -423,24 +436,6 @@ check_partition_count(int partitions)
 				 errdetail("One call creates at most %d partitions, as each takes several locks.",
 						   QT_PARTITIONS_PER_CALL_MAX),
 				 errhint("Create the topic with fewer partitions and add the rest with alter_topic(), in transactions of their own.")));
-}
-
-/*
- * The relation has the topic's name; a longer one is cut and gets a hash of
- * the whole.
- */
-static void
-make_relation_name(NameData *relation, const char *name)
-{
-	size_t		len = strlen(name);
-
-	memset(relation, 0, sizeof(NameData));
-	if (len < NAMEDATALEN)
-		memcpy(NameStr(*relation), name, len);
-	else
-		snprintf(NameStr(*relation), NAMEDATALEN, "%.46s_%016llx", name,
-				 (unsigned long long) DatumGetUInt64(hash_any_extended((const unsigned char *) name,
-																	   len, 0)));
 }
 
 /*

@@ -39,4 +39,10 @@ extern void qt_topic_drop(const char *name, bool missing_ok);
  */
 extern void qt_topic_relation_dropped(const char *relation);
 
+/*
+ * Make an identifier of a name: a longer one is cut and gets a hash of the
+ * whole.  The relation of a topic has the topic's name, made to fit.
+ */
+extern void qt_topic_fit_name(NameData *fitted, const char *name);
+
 #endif							/* QTOPIC_TOPIC_H */

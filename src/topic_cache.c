@@ -39,6 +39,7 @@
 
 static HTAB *topics = NULL;
 static Oid	topics_table = InvalidOid;	/* qtopic_internal.topics */
+static uint64 changes = 0;
 
 static void init_cache(void);
 static void invalidate(Datum arg, Oid relid);
@@ -117,6 +118,16 @@ qt_topic_lookup_id(int topic_id, bool missing_ok)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("topic with identifier %d does not exist", topic_id)));
 	return topic;
+}
+
+uint64
+qt_topic_changes(void)
+{
+	qt_shmem_require();
+	if (topics == NULL)
+		init_cache();
+	AcceptInvalidationMessages();
+	return changes;
 }
 
 void
@@ -266,6 +277,8 @@ invalidate(Datum arg, Oid relid)
 	HASH_SEQ_STATUS status;
 	QtTopic    *topic;
 
+	if (relid == InvalidOid || relid == topics_table || !OidIsValid(topics_table))
+		changes++;
 	hash_seq_init(&status, topics);
 	while ((topic = hash_seq_search(&status)) != NULL)
 		if (relid == InvalidOid || relid == topics_table ||

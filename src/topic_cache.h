@@ -60,6 +60,12 @@ extern QtTopic *qt_topic_lookup(const char *name, bool missing_ok);
 extern QtTopic *qt_topic_lookup_id(int topic_id, bool missing_ok);
 
 /*
+ * Moves when topics may have been created, altered or dropped, as far as this
+ * session has processed invalidations.
+ */
+extern uint64 qt_topic_changes(void);
+
+/*
  * Rebuild the entry if the catalog changed.  42704 if the topic is gone or was
  * replaced by another of the same name.
  */

@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -277,4 +279,17 @@ sessions_of(WakeCount *counts, int *ncounts, Waiter *waiter)
 		return NULL;
 	counts[*ncounts] = (WakeCount) {database, group_topic, 0};
 	return &counts[(*ncounts)++].sessions;
+}
+
+void
+qt_wait_wake_all(void)
+{
+	for (int i = 0; i < QT_WAIT_SLOTS; i++)
+		qt_wait_wake(i, INT_MAX);
+}
+
+uint64
+qt_wait_generation(int wait_slot)
+{
+	return pg_atomic_read_u64(&slots[wait_slot].generation);
 }

@@ -49,4 +49,12 @@ extern void qt_wait_wake(int wait_slot, int sessions);
 /* The same for the sessions of one group and topic of this database only. */
 extern void qt_wait_wake_group(int wait_slot, int group_topic, int sessions);
 
+/*
+ * Wake everybody, for news that name no slot.  Does not allocate or throw.
+ */
+extern void qt_wait_wake_all(void);
+
+/* Moves with each wake-up of the slot. */
+extern uint64 qt_wait_generation(int wait_slot);
+
 #endif							/* QTOPIC_WAITS_H */

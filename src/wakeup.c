@@ -4,8 +4,8 @@
  *
  * Readers are woken at COMMIT, at ABORT (which may unblock the head of a
  * partition) and at the abort of a subtransaction; too often is fine, too
- * rarely is not.  A prepared transaction wakes nobody: waiting readers look
- * again from time to time.
+ * rarely is not.  COMMIT PREPARED wakes nobody: waiting readers look again from
+ * time to time, and the worker, which is told of the PREPARE, watches.
  *
  * Everything in the callbacks after the commit works on static memory: it
  * cannot allocate or throw.
@@ -19,6 +19,7 @@
 #include "qtopic.h"
 #include "waits.h"
 #include "wakeup.h"
+#include "worker_slots.h"
 
 #define HOOKS_MAX	2
 
@@ -40,7 +41,7 @@ static void at_subtransaction_event(SubXactEvent event, SubTransactionId mine,
 static void at_resource_release(ResourceReleasePhase phase, bool is_commit,
 								bool is_top_level, void *arg);
 static void call_at_end(QtTransactionEnd end);
-static void wake_noted(void);
+static void wake_noted(uint32 news);
 static void forget_noted(void);
 
 void
@@ -90,12 +91,14 @@ at_transaction_event(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 			qt_wait_end();
 			call_at_end(event == XACT_EVENT_COMMIT ? QT_END_COMMIT : QT_END_ABORT);
-			wake_noted();
+			wake_noted(QT_NEWS_RECORDS);
 			forget_noted();
 			break;
 
 		case XACT_EVENT_PREPARE:
 			call_at_end(QT_END_PREPARE);
+			/* the worker watches for its end, which wakes nobody */
+			wake_noted(QT_NEWS_RECORDS | QT_NEWS_PREPARED);
 			forget_noted();
 			break;
 
@@ -124,7 +127,7 @@ at_subtransaction_event(SubXactEvent event, SubTransactionId mine,
 				if (hooks[i]->at_subabort)
 					hooks[i]->at_subabort(level);
 			/* the transaction may append to the same topics again */
-			wake_noted();
+			wake_noted(QT_NEWS_RECORDS);
 			break;
 
 		default:
@@ -156,7 +159,7 @@ call_at_end(QtTransactionEnd end)
 }
 
 static void
-wake_noted(void)
+wake_noted(uint32 news)
 {
 	if (!anything_noted)
 		return;
@@ -167,6 +170,7 @@ wake_noted(void)
 
 			qt_wait_wake(wait_slot, pg_popcount64(noted_partitions[wait_slot]));
 		}
+	qt_worker_tell(news);
 }
 
 static void
