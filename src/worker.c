@@ -60,8 +60,11 @@ static void check_extension(TimestampTz now);
 static TimestampTz prepared_due(void);
 static void watch_prepared(TimestampTz now);
 static void prepared_failed(void);
+static void list_prepared(void);
+static void forget_prepared(void);
 static TimestampTz notify_due(void);
 static void notify(TimestampTz now);
+static void notify_failed(void);
 
 static const int at_once = 0;
 static const int second = 1000;
@@ -70,7 +73,7 @@ static const int second = 1000;
 static const WorkerJob jobs[] = {
 	{"extension", &at_once, extension_due, check_extension, NULL},
 	{"prepared transactions", &second, prepared_due, watch_prepared, prepared_failed},
-	{"notify", &qt_guc_notify_interval, notify_due, notify, qt_notify_reset},
+	{"notify", &qt_guc_notify_interval, notify_due, notify, notify_failed},
 };
 
 typedef struct JobState
@@ -366,37 +369,55 @@ prepared_due(void)
 /*
  * Wake all that wait, and have the topics looked at, when a prepared
  * transaction has ended, or may have before we heard of it.  Which of them
- * appended is not known, nor in which database.
+ * appended is not known.
  */
 static void
 watch_prepared(TimestampTz now)
 {
-	Snapshot	snapshot;
 	bool		wake = (qt_worker_news() & QT_NEWS_PREPARED) != 0;
 
 	qt_worker_take_news(QT_NEWS_PREPARED);
 	for (int i = 0; i < prepared_count && !wake; i++)
 		wake = !TransactionIdIsInProgress(prepared[i]);
-	if (!wake)
-		return;
-
-	prepared_failed();
-	/* taken after the news: what was prepared before them is in it */
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	if (snapshot->xcnt > 0)
-		prepared = MemoryContextAlloc(TopMemoryContext, snapshot->xcnt * sizeof(TransactionId));
-	for (int i = 0; i < snapshot->xcnt; i++)
-		if (BackendXidGetPid(snapshot->xip[i]) == 0 &&
-			TransactionIdIsInProgress(snapshot->xip[i]))
-			prepared[prepared_count++] = snapshot->xip[i];
-	UnregisterSnapshot(snapshot);
-	qt_wait_wake_all();
-	qt_worker_tell(QT_NEWS_RECORDS);
+	if (wake)
+	{
+		list_prepared();
+		qt_wait_wake_all();
+		qt_worker_tell(QT_NEWS_RECORDS);
+	}
 }
 
-/* Start afresh. */
 static void
 prepared_failed(void)
+{
+	forget_prepared();
+	qt_worker_tell(QT_NEWS_PREPARED);
+}
+
+/* Not from a snapshot, which leaves out the newest of them. */
+static void
+list_prepared(void)
+{
+	forget_prepared();
+	SPI_connect();
+	if (SPI_execute("SELECT transaction FROM pg_prepared_xacts WHERE database = current_database()",
+					true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "cannot list prepared transactions");
+	if (SPI_processed > 0)
+		prepared = MemoryContextAlloc(TopMemoryContext, SPI_processed * sizeof(TransactionId));
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+
+		prepared[prepared_count++] =
+			DatumGetTransactionId(SPI_getbinval(SPI_tuptable->vals[i],
+												SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	SPI_finish();
+}
+
+static void
+forget_prepared(void)
 {
 	if (prepared != NULL)
 		pfree(prepared);
@@ -417,4 +438,12 @@ notify(TimestampTz now)
 {
 	qt_worker_take_news(QT_NEWS_RECORDS);
 	qt_notify_send(now);
+}
+
+/* What was to be sent is found again. */
+static void
+notify_failed(void)
+{
+	qt_notify_reset();
+	qt_worker_tell(QT_NEWS_RECORDS);
 }
