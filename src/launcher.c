@@ -365,6 +365,7 @@ start_due(TimestampTz now)
 		if (database->state == DATABASE_STARTED)
 			starting++;
 	}
+	full_logged = false;
 }
 
 /* False if there is no room for another worker. */
@@ -393,7 +394,6 @@ start(Database *database, TimestampTz now)
 		report_full(database, now);
 		return false;
 	}
-	full_logged = false;
 	database->state = DATABASE_STARTED;
 	database->told = false;
 	return true;
@@ -420,9 +420,13 @@ register_worker(Database *database)
 	return registered;
 }
 
+/* A worker that is starting may find nothing to do, make room, and wake us. */
 static void
 report_full(const Database *database, TimestampTz now)
 {
+	room = qt_workers_starting() == 0;
+	if (!room)
+		return;
 	if (!full_logged)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),

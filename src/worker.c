@@ -180,6 +180,7 @@ configure(void)
 		{"default_transaction_read_only", "off"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"lock_timeout", LOCK_TIMEOUT},
+		{"qtopic.durable_read", "off"}, /* returns no records */
 		{"row_security", "off"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"session_replication_role", "origin"},

@@ -23,6 +23,7 @@ synchronous_commit = off
 checkpoint_timeout = 1h
 bgwriter_lru_maxpages = 0
 restart_after_crash = on
+qtopic.workers = off
 CONF
 
 # Nobody but the backends, and CHECKPOINT, writes WAL from now on.
