@@ -91,6 +91,7 @@ static HTAB *databases = NULL;
 static TimestampTz next_look = 0;	/* at pg_database */
 static TimestampTz retry_full = 0;	/* no slot was free: not before */
 static bool full_logged = false;
+static List *dying = NIL;		/* handles of workers that have ended */
 static bool room = true;		/* else somebody wakes us when there is some */
 
 static void turn(TimestampTz now);
@@ -106,6 +107,7 @@ static bool start(Database *database, TimestampTz now);
 static bool register_worker(Database *database);
 static void report_full(const Database *database, TimestampTz now);
 static void forget_worker(Database *database);
+static void bury_dead(void);
 static long time_to_sleep(TimestampTz now);
 
 void
@@ -176,6 +178,7 @@ turn(TimestampTz now)
 {
 	find_unborn();
 	collect_ended(now);
+	bury_dead();
 	take_questions(now);
 	if (now >= next_look)
 	{
@@ -299,8 +302,9 @@ collect_ended(TimestampTz now)
 
 		if (database != NULL)
 			worker_ended(database, &end, now);
-		/* the database may be gone */
+		/* the database may be gone; and there is room */
 		next_look = now;
+		retry_full = 0;
 	}
 }
 
@@ -420,13 +424,17 @@ register_worker(Database *database)
 	return registered;
 }
 
-/* A worker that is starting may find nothing to do, make room, and wake us. */
+/*
+ * A worker that is starting may find nothing to do, and the postmaster may not
+ * have seen yet that one has ended: then there is room soon, and we are woken.
+ */
 static void
 report_full(const Database *database, TimestampTz now)
 {
-	room = qt_workers_starting() == 0;
+	room = qt_workers_starting() == 0 && dying == NIL;
 	if (!room)
 		return;
+	retry_full = TimestampTzPlusMilliseconds(now, FULL_RETRY_MS);
 	if (!full_logged)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -435,16 +443,36 @@ report_full(const Database *database, TimestampTz now)
 				 errdetail("It is tried again every %d s.", FULL_RETRY_MS / 1000),
 				 errhint("Increase max_worker_processes by the number of databases that have qtopic, and one for the launcher.")));
 	full_logged = true;
-	retry_full = TimestampTzPlusMilliseconds(now, FULL_RETRY_MS);
 }
 
 static void
 forget_worker(Database *database)
 {
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
 	if (database->handle != NULL)
-		pfree(database->handle);
+		dying = lappend(dying, database->handle);
 	database->handle = NULL;
 	database->told = false;
+	MemoryContextSwitchTo(caller);
+}
+
+/* Forget those that the postmaster has seen the end of. */
+static void
+bury_dead(void)
+{
+	ListCell   *cell;
+	pid_t		pid;
+
+	foreach(cell, dying)
+	{
+		BackgroundWorkerHandle *handle = lfirst(cell);
+
+		if (GetBackgroundWorkerPid(handle, &pid) != BGWH_STOPPED)
+			continue;
+		pfree(handle);
+		dying = foreach_delete_current(dying, cell);
+	}
 }
 
 /* Until the next state that changes by time. */

@@ -201,9 +201,9 @@ at_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, void *arg
 		qt_worker_release();
 	if (extensions_changed)
 	{
+		/* both: a worker may be there, but about to end */
 		qt_worker_tell(QT_NEWS_EXTENSION);
-		if (!qt_worker_is_running())
-			qt_launcher_ask(MyDatabaseId);
+		qt_launcher_ask(MyDatabaseId);
 	}
 	if (OidIsValid(changed_database))
 		qt_launcher_ask(changed_database);

@@ -147,6 +147,7 @@ BEGIN
 	FOR i IN 1 .. 1000 LOOP
 		PERFORM produce('t', NULL::text, 'x', partition => 2);
 		COMMIT;
+		PERFORM pg_sleep(0.001);
 	END LOOP;
 END $$
 SQL
@@ -253,13 +254,19 @@ sub context_switches
 	return $line =~ /(\d+)/ ? $1 : die 'no context switches';
 }
 
-# until it has gone to sleep
-my $last = -1;
-while ((my $now = context_switches()) != $last)
+# Until it has gone to sleep; prepared transactions it looks at once a second.
+sub asleep
 {
-	$last = $now;
-	sleep 0.5;
+	my $last = -1;
+	while ((my $now = context_switches()) != $last)
+	{
+		$last = $now;
+		sleep 1.5;
+	}
+	return $last;
 }
+
+my $last = asleep();
 my $lsn = sql('SELECT pg_current_wal_insert_lsn()');
 sleep 3;
 is(context_switches(), $last, 'a worker without news does not wake up');
@@ -268,12 +275,7 @@ is(sql('SELECT pg_current_wal_insert_lsn()'), $lsn, 'and there is no WAL');
 # News of another database are none.
 sql('CREATE DATABASE neighbour');
 $node->safe_psql('neighbour', "CREATE EXTENSION qtopic; SELECT create_topic('n')");
-$last = -1;
-while ((my $now = context_switches()) != $last)
-{
-	$last = $now;
-	sleep 0.5;
-}
+$last = asleep();
 $node->safe_psql('neighbour', "SELECT produce('n', 'x')") for 1 .. 20;
 is(context_switches(), $last, 'commits in another database do not wake it');
 
