@@ -25,9 +25,11 @@ sub sql
 # name, lowest, highest value
 my @bounds = (
 	[ 'qtopic.deferred_buffer_size', 64, undef ],
+	[ 'qtopic.max_group_partitions', 16, 10000000 ],
 	[ 'qtopic.max_partitions', 16, 1000000 ],
 	[ 'qtopic.max_wait', 0, 2147483647 ],
 	[ 'qtopic.notify_interval', 10, 3600000 ],
+	[ 'qtopic.offsets_retention', 1, 2147483647 ],
 );
 foreach my $bound (@bounds)
 {
@@ -43,8 +45,9 @@ sql('ALTER SYSTEM RESET ALL');
 is( sql("SELECT string_agg(name || ' ' || context, ', ' ORDER BY name) FROM pg_settings
 		  WHERE name LIKE 'qtopic.%' AND name <> 'qtopic.debug_point'"),
 	'qtopic.check_crcs user, qtopic.deferred_buffer_size user, qtopic.durable_read user, '
-	  . 'qtopic.max_partitions postmaster, qtopic.max_wait superuser, '
-	  . 'qtopic.notify_interval sighup, qtopic.produce_mode user, qtopic.workers sighup',
+	  . 'qtopic.max_group_partitions postmaster, qtopic.max_partitions postmaster, '
+	  . 'qtopic.max_wait superuser, qtopic.notify_interval sighup, qtopic.offsets_retention sighup, '
+	  . 'qtopic.produce_mode user, qtopic.workers sighup',
 	'who may set what');
 is(error_code($node, 'SET qtopic.no_such_setting = 1'), '42602', 'there are no other settings');
 is(error_code($node, "SET qtopic.produce_mode = 'sometimes'"), '22023', 'qtopic.produce_mode: immediate or deferred');
