@@ -174,6 +174,7 @@ run_in($session, 'BEGIN; ALTER DATABASE c RENAME TO d');
 no_worker('c');
 launcher_has_looked();
 is(sql(pids('c')), '', 'no worker is started before the transaction has ended');
+is(sql('SELECT count(*) FROM pg_locks WHERE NOT granted'), 0, 'nor does one wait for that');
 run_in($session, 'ROLLBACK');
 worker('c');
 pass('one is started after a rollback');
