@@ -33,12 +33,10 @@
 #include "qtopic.h"
 #include "waits.h"
 #include "wakeup.h"
+#include "worker_slots.h"
 
 /* Partitions that one call tries: each lock takes shared memory. */
 #define ATTEMPTS_MAX	64
-
-/* A wait is interrupted that often, in case a wake-up was missed. */
-#define RECHECK_MS		1000
 
 /* A partition that may have something to read. */
 typedef struct Candidate
@@ -150,7 +148,7 @@ look_and_wait(Look *looks, int look_count, int64 max_wait_ms)
 		{
 			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 			if (left > 0)
-				qt_wait_sleep(Min(left, RECHECK_MS));
+				qt_wait_sleep(Min(left, qt_worker_recheck_ms()));
 			for (int i = 0; i < look_count && !may_have_come; i++)
 				may_have_come = records_may_have_come(&looks[i]);
 		} while (left > 0 && !may_have_come);

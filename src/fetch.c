@@ -25,12 +25,10 @@
 #include "qtopic.h"
 #include "waits.h"
 #include "wakeup.h"
+#include "worker_slots.h"
 
 /* How much is copied out of the storage at a time. */
 #define CHUNK_BYTES		(256 * 1024)
-
-/* A blocked head is looked at again that often: COMMIT PREPARED wakes nobody. */
-#define RECHECK_MS		1000
 
 static void fetch(const QtFetchRequest *request, bool check, QtRecordSink sink,
 				  void *arg, QtFetchResult *result);
@@ -73,7 +71,7 @@ qt_fetch(const QtFetchRequest *request, QtRecordSink sink, void *arg)
 		{
 			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 			if (left > 0)
-				qt_wait_sleep(Min(left, RECHECK_MS));
+				qt_wait_sleep(Min(left, qt_worker_recheck_ms()));
 		} while (left > 0 && !records_may_have_come(request));
 		if (left <= 0)
 			break;

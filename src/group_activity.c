@@ -20,9 +20,10 @@
 #include "position.h"
 #include "qtopic.h"
 
-/* How much later a group must have been used to be worth a write. */
-#define SAVE_MS		60000
+/* What a group may be found older than it is, as a part of the retention. */
+#define SAVE_PARTS		100
 
+static int64 retention_ms(void);
 static int	expire_topic(const QtGroupTopicRow *in_topic);
 
 TimestampTz
@@ -52,7 +53,8 @@ qt_group_activity_save(TimestampTz now)
 		QtGroupRow *group = lfirst(lc);
 		TimestampTz last_seen = Min(qt_group_last_seen(group->group_id), now);
 
-		if (last_seen < TimestampTzPlusMilliseconds(group->last_active, SAVE_MS) ||
+		if (last_seen < TimestampTzPlusMilliseconds(group->last_active,
+													retention_ms() / SAVE_PARTS) ||
 			!qt_group_try_lock_shared(group->group_id))
 			continue;
 		qt_group_catalog_set_active(group->group_id, last_seen);
@@ -72,8 +74,7 @@ qt_group_activity_expire(TimestampTz now)
 		TimestampTz last_active = Max(group->last_active, qt_group_last_seen(group->group_id));
 		ListCell   *lc2;
 
-		if (now < TimestampTzPlusMilliseconds(last_active,
-											  qt_guc_offsets_retention * INT64CONST(60000)) ||
+		if (now < TimestampTzPlusMilliseconds(last_active, retention_ms()) ||
 			!qt_group_try_lock_exclusive(group->group_id))
 			continue;
 		foreach(lc2, qt_group_catalog_topics(group->group_id))
@@ -81,6 +82,12 @@ qt_group_activity_expire(TimestampTz now)
 		CHECK_FOR_INTERRUPTS();
 	}
 	return forgotten;
+}
+
+static int64
+retention_ms(void)
+{
+	return qt_guc_offsets_retention * INT64CONST(60000);
 }
 
 static int

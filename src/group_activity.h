@@ -11,8 +11,8 @@
 extern TimestampTz qt_group_last_seen(int group_id);
 
 /*
- * Store when the groups of this database were last used, roughly; a group that
- * is being changed is left out.
+ * Store when the groups of this database were last used, to a hundredth of
+ * qtopic.offsets_retention; a group that is being changed is left out.
  */
 extern void qt_group_activity_save(TimestampTz now);
 

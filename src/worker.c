@@ -33,6 +33,7 @@
 #include "utils/wait_event.h"
 
 #include "catalog.h"
+#include "group_activity.h"
 #include "guc.h"
 #include "notify.h"
 #include "qtopic.h"
@@ -65,15 +66,22 @@ static void forget_prepared(void);
 static TimestampTz notify_due(void);
 static void notify(TimestampTz now);
 static void notify_failed(void);
+static void save_groups(TimestampTz now);
+static TimestampTz expire_due(void);
+static void expire_groups(TimestampTz now);
 
 static const int at_once = 0;
 static const int second = 1000;
+static const int minute = 60 * 1000;
+static const int ten_minutes = 10 * 60 * 1000;
 
 /* in the order in which they run */
 static const WorkerJob jobs[] = {
 	{"extension", &at_once, extension_due, check_extension, NULL},
 	{"prepared transactions", &second, prepared_due, watch_prepared, prepared_failed},
 	{"notify", &qt_guc_notify_interval, notify_due, notify, notify_failed},
+	{"activity of groups", &minute, NULL, save_groups, NULL},
+	{"expiry of positions", &ten_minutes, expire_due, expire_groups, NULL},
 };
 
 typedef struct JobState
@@ -447,4 +455,31 @@ notify_failed(void)
 {
 	qt_notify_reset();
 	qt_worker_tell(QT_NEWS_RECORDS);
+}
+
+/* ---- jobs: consumer groups ---- */
+
+static void
+save_groups(TimestampTz now)
+{
+	qt_group_activity_save(now);
+}
+
+/* Not soon after the start: the server may have been down for long. */
+static TimestampTz
+expire_due(void)
+{
+	return TimestampTzPlusMilliseconds(MyStartTimestamp, ten_minutes);
+}
+
+static void
+expire_groups(TimestampTz now)
+{
+	int			count = qt_group_activity_expire(now);
+
+	if (count > 0)
+		ereport(LOG,
+				(errmsg_plural("%d position of unused consumer groups has expired",
+							   "%d positions of unused consumer groups have expired",
+							   count, count)));
 }

@@ -31,6 +31,9 @@
 /* Questions to the launcher; with more of them it looks at all databases. */
 #define ASKED_MAX			64
 
+#define RECHECK_MS			1000
+#define RECHECK_WATCHED_MS	10000
+
 #define NO_PROC				((uint32) -1)
 
 typedef enum WorkerState
@@ -136,6 +139,12 @@ bool
 qt_worker_is_running(void)
 {
 	return find_serving() != NULL;
+}
+
+long
+qt_worker_recheck_ms(void)
+{
+	return qt_worker_is_running() ? RECHECK_WATCHED_MS : RECHECK_MS;
 }
 
 /*

@@ -48,6 +48,12 @@ extern void qt_workers_shmem_init(LWLock *lock);
 /* Does a worker look after this database? */
 extern bool qt_worker_is_running(void);
 
+/*
+ * How long a waiting session may sleep before it looks for itself: a second,
+ * but longer where a worker watches for what wakes nobody.
+ */
+extern long qt_worker_recheck_ms(void);
+
 /* Tell the worker of this database, if there is one; wakes it if it sleeps. */
 extern void qt_worker_tell(uint32 news);
 
