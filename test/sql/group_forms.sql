@@ -67,7 +67,7 @@ SELECT string_agg(_offset::text, ' ') FROM consume('group_forms', 'group_forms_o
 SELECT string_agg(_offset::text, ' ') FROM consume('group_forms', 'group_forms_one', 2147483647);
 -- of several partitions together
 SELECT count(*) FROM generate_series(0, 1) p, produce_batch('group_forms', NULL, ARRAY['a', 'b', 'c'], partition => p);
-SELECT count(*) FROM consume('group_forms_max', 'group_forms', 4);
+SELECT count(*) FROM consume('group_forms_max', 'group_forms', 8);
 SELECT delete_group('group_forms_max');
 
 -- max_bytes: of keys, values and headers, but one record at least
