@@ -28,7 +28,6 @@
 #include "fetch.h"
 #include "group.h"
 #include "guc.h"
-#include "offset_sequence.h"
 #include "position.h"
 #include "qtopic.h"
 #include "waits.h"
@@ -244,7 +243,7 @@ find_candidates(const Look *look, Candidate **candidates)
 
 		qt_group_state_read(&key, &state);
 		if (state.position >= 0 &&
-			state.position >= qt_slot_next_offset(partition->slot, &partition->key))
+			state.position >= qt_partition_next_offset(partition))
 			continue;
 		(*candidates)[count].partition = p;
 		(*candidates)[count++].attempted = state.attempted;
@@ -363,7 +362,7 @@ records_may_have_come(const Look *look)
 
 		qt_group_state_read(&key, &state);
 		if (state.position < 0 ||
-			state.position < qt_slot_next_offset(partition->slot, &partition->key))
+			state.position < qt_partition_next_offset(partition))
 			return true;
 	}
 	return false;
@@ -378,9 +377,7 @@ has_records(QtTopic *topic)
 	{
 		QtPartition *partition = qt_topic_partition(topic, p);
 
-		/* the shared value of a former standby may be old */
-		if (qt_slot_next_offset(partition->slot, &partition->key) > partition->log_start_offset ||
-			qt_sequence_peek(partition->key.sequence) > partition->log_start_offset)
+		if (qt_partition_next_offset(partition) > partition->log_start_offset)
 			return true;
 	}
 	return false;

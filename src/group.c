@@ -14,7 +14,6 @@
 #include "fetch.h"
 #include "group.h"
 #include "group_lock.h"
-#include "offset_sequence.h"
 #include "position.h"
 #include "qtopic.h"
 #include "record_row.h"
@@ -77,8 +76,7 @@ qt_group_start(const QtGroup *group, int number, const QtPosition *position, boo
 			return log_start_offset;
 	}
 	else if (position->next_offset >= log_start_offset &&
-			 (position->next_offset <= qt_slot_next_offset(partition->slot, &partition->key) ||
-			  position->next_offset <= qt_sequence_peek(partition->key.sequence)))
+			 position->next_offset <= qt_partition_next_offset(partition))
 		return position->next_offset;
 
 	*moved = true;

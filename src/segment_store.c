@@ -141,6 +141,7 @@ qt_segment_append(const QtAppendTarget *target, const QtPackedBatch *batches,
 				base += batches[done].record_count;
 			}
 			pg_atomic_write_u64(&target->slot->next_offset, (uint64) base);
+			pg_atomic_write_u32(&target->slot->next_is_old, 0);
 		}
 		qt_slot_unlock(target->slot);
 		CHECK_FOR_INTERRUPTS();

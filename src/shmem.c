@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -132,6 +133,7 @@ qt_slot_create(const QtPartitionKey *key, int highest_segment,
 		slot->in_use = true;
 		pg_atomic_write_u32(&slot->highest_segment, (uint32) highest_segment);
 		pg_atomic_write_u64(&slot->next_offset, (uint64) next_offset);
+		pg_atomic_write_u32(&slot->next_is_old, RecoveryInProgress());
 		pg_atomic_write_u64(&slot->dropped_by, 0);
 		slot->recent = settled;
 		slot->older = settled;
@@ -205,9 +207,22 @@ qt_slot_next_offset(QtPartitionSlot *slot, const QtPartitionKey *key)
 
 	/* if the slot changes hands after this, so did what we read */
 	pg_read_barrier();
-	if (!slot->in_use || memcmp(&slot->key, key, sizeof(QtPartitionKey)) != 0)
+	if (!slot->in_use || memcmp(&slot->key, key, sizeof(QtPartitionKey)) != 0 ||
+		pg_atomic_read_u32(&slot->next_is_old) != 0)
 		return PG_INT64_MAX;
 	return next_offset;
+}
+
+void
+qt_slot_raise_next_offset(QtPartitionSlot *slot, const QtPartitionKey *key,
+						  int64 next_offset)
+{
+	if (!qt_slot_lock(slot, key))
+		return;
+	if ((int64) pg_atomic_read_u64(&slot->next_offset) < next_offset)
+		pg_atomic_write_u64(&slot->next_offset, (uint64) next_offset);
+	pg_atomic_write_u32(&slot->next_is_old, 0);
+	qt_slot_unlock(slot);
 }
 
 bool
@@ -306,6 +321,7 @@ startup_shmem(void)
 			SpinLockInit(&slot->hint_lock);
 			pg_atomic_init_u32(&slot->highest_segment, 0);
 			pg_atomic_init_u64(&slot->next_offset, 0);
+			pg_atomic_init_u32(&slot->next_is_old, 0);
 			pg_atomic_init_u64(&slot->dropped_by, 0);
 		}
 	}

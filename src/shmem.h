@@ -7,7 +7,7 @@
  * key, in_use				written under control lock, append lock and hint
  *							lock together; read under any of them
  * highest_segment			written under append lock; read atomically
- * next_offset				written under append lock; read atomically
+ * next_offset, next_is_old	written under append lock; read atomically
  * dropped_by				atomic
  * recent, older, shifted	hint lock (a spinlock)
  *
@@ -50,6 +50,7 @@ typedef struct QtPartitionSlot
 	bool		in_use;
 	pg_atomic_uint32 highest_segment;	/* ordinal */
 	pg_atomic_uint64 next_offset;
+	pg_atomic_uint32 next_is_old;	/* it is from recovery, and may be too low */
 	pg_atomic_uint64 dropped_by;	/* full xid, or 0 */
 	slock_t		hint_lock;
 	QtSettledHint recent;
@@ -92,10 +93,15 @@ extern void qt_slot_note_drop(const QtPartitionKey *key, uint64 xid);
 extern int	qt_slot_collect(bool (*is_dead) (const QtPartitionKey *key, uint64 dropped_by));
 
 /*
- * The next offset of a partition, or PG_INT64_MAX if the slot is no longer
- * its own.  After a promotion it may be too low until somebody appends.
+ * The next offset of a partition, or PG_INT64_MAX if it is not known: the slot
+ * is no longer its own, or was made in recovery and nobody has appended since.
+ * Does not throw.
  */
 extern int64 qt_slot_next_offset(QtPartitionSlot *slot, const QtPartitionKey *key);
+
+/* After recovery: the next offset is at least this, and so known again. */
+extern void qt_slot_raise_next_offset(QtPartitionSlot *slot, const QtPartitionKey *key,
+									  int64 next_offset);
 
 /*
  * Take the append lock; false (and no lock) if the slot is no longer that of

@@ -163,6 +163,20 @@ has_stale_segment(const QtPartition *partition)
 	return false;
 }
 
+int64
+qt_partition_next_offset(const QtPartition *partition)
+{
+	int64		next_offset = qt_slot_next_offset(partition->slot, &partition->key);
+
+	if (next_offset == PG_INT64_MAX && !RecoveryInProgress())
+	{
+		qt_slot_raise_next_offset(partition->slot, &partition->key,
+								  qt_sequence_peek(partition->key.sequence));
+		next_offset = qt_slot_next_offset(partition->slot, &partition->key);
+	}
+	return next_offset;
+}
+
 void
 qt_topic_reload_partition(QtTopic *topic, int number)
 {

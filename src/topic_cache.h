@@ -74,6 +74,12 @@ extern void qt_topic_refresh(QtTopic *topic);
 /* A partition of a valid topic, loaded; 22023 if there is no such partition. */
 extern QtPartition *qt_topic_partition(QtTopic *topic, int partition);
 
+/*
+ * The next offset as shared memory has it: not below that of any record that
+ * was appended before the call.
+ */
+extern int64 qt_partition_next_offset(const QtPartition *partition);
+
 /* Read log start offset and segments anew. */
 extern void qt_topic_reload_partition(QtTopic *topic, int partition);
 
