@@ -268,8 +268,10 @@ sub context_switches
 sub asleep
 {
 	my $last = -1;
-	while ((my $now = context_switches()) != $last)
+	for (1 .. 10)
 	{
+		my $now = context_switches();
+		return $now if $now == $last;
 		$last = $now;
 		sleep 1.5;
 	}
