@@ -5,7 +5,7 @@
 -- and contract_grant.
 
 BEGIN;
-SELECT plan(16);
+SELECT plan(18);
 
 -- the functions that are members of the extension
 CREATE TEMP VIEW functions AS
@@ -48,6 +48,18 @@ SELECT set_eq(
      'TABLE(_partition integer, _offset bigint, _timestamp timestamp with time zone, key text, value text, headers jsonb)', 'volatile unsafe'),
     ('fetch_records_bytea', 'topic text, partition integer, from_offset bigint, max_records integer, max_wait interval, max_bytes integer',
      'TABLE(_partition integer, _offset bigint, _timestamp timestamp with time zone, key bytea, value bytea, headers jsonb)', 'volatile unsafe'),
+    ('consume', 'consumer_group text, topic text, max_records integer, max_wait interval, max_bytes integer',
+     'TABLE(_partition integer, _offset bigint, _timestamp timestamp with time zone, key text, value text, headers jsonb)', 'volatile unsafe'),
+    ('consume_bytea', 'consumer_group text, topic text, max_records integer, max_wait interval, max_bytes integer',
+     'TABLE(_partition integer, _offset bigint, _timestamp timestamp with time zone, key bytea, value bytea, headers jsonb)', 'volatile unsafe'),
+    ('consume_jsonb', 'consumer_group text, topic text, max_records integer, max_wait interval, max_bytes integer',
+     'TABLE(_partition integer, _offset bigint, _timestamp timestamp with time zone, key text, value jsonb, headers jsonb)', 'volatile unsafe'),
+    ('wait_for_records', 'IN consumer_group text, IN topic text, IN max_wait interval, INOUT ready boolean', NULL, 'volatile unsafe'),
+    ('create_group', 'consumer_group text, topic text, start_at text, start_time timestamp with time zone', 'void', 'volatile unsafe'),
+    ('delete_group', 'consumer_group text', 'void', 'volatile unsafe'),
+    ('delete_offsets', 'consumer_group text, topic text, partition integer', 'integer', 'volatile unsafe'),
+    ('reset_offsets', 'consumer_group text, topic text, to_position text, partition integer, to_offset bigint, to_time timestamp with time zone, shift_by bigint, dry_run boolean',
+     'TABLE(_partition integer, old_offset bigint, new_offset bigint)', 'volatile unsafe'),
     ('create_topic_view', 'view_name text, topic text, columns text, on_error text', 'void', 'volatile unsafe'),
     ('cast_or_null', 'value text, type anyelement, typmod integer', 'anyelement', 'stable unsafe'),
     ('is_castable', 'value text, type anyelement, typmod integer', 'boolean', 'stable unsafe'),
@@ -58,7 +70,8 @@ SELECT set_eq(
     $$SELECT name, labels FROM functions WHERE internal$$,
     $$VALUES ('fdw_handler', 'volatile safe strict'), ('fdw_validator', 'volatile safe strict'),
              ('on_drop', 'volatile unsafe'), ('on_alter', 'volatile unsafe'),
-             ('partition_states', 'volatile unsafe'),
+             ('partition_states', 'volatile unsafe'), ('group_positions', 'volatile unsafe'),
+             ('group_last_seen', 'volatile unsafe strict'), ('expire_positions', 'volatile unsafe strict'),
              ('record_batch_decode', 'immutable safe strict'), ('record_batch_header', 'immutable safe strict'),
              ('record_batch_encode', 'stable safe'), ('murmur2', 'immutable safe strict'),
              ('crc32', 'immutable safe strict'), ('partition_for_key', 'immutable safe strict')$$,
@@ -72,7 +85,7 @@ CREATE FUNCTION pg_temp.defaults_of(function text) RETURNS SETOF text LANGUAGE s
 $$;
 SELECT results_eq(
     $$SELECT f, pg_temp.defaults_of(f) FROM unnest(ARRAY['create_topic', 'alter_topic', 'drop_topic', 'produce', 'produce_batch',
-                                                         'produce_batch_bytea', 'fetch_records', 'fetch_records_bytea', 'create_topic_view', 'cast_or_null', 'is_castable']) AS f$$,
+                                                         'produce_batch_bytea', 'fetch_records', 'fetch_records_bytea', 'consume', 'consume_bytea', 'consume_jsonb', 'wait_for_records', 'create_group', 'delete_offsets', 'reset_offsets', 'create_topic_view', 'cast_or_null', 'is_castable']) AS f$$,
     $$VALUES
     ('create_topic', 'partitions integer, config jsonb: 1, ''{}'''),
     ('alter_topic', 'partitions integer, config jsonb: NULL, NULL'),
@@ -82,6 +95,13 @@ SELECT results_eq(
     ('produce_batch_bytea', 'record_headers jsonb[], partition integer, record_times timestamp with time zone[], deferred boolean: NULL, NULL, NULL, NULL'),
     ('fetch_records', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800'),
     ('fetch_records_bytea', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800'),
+    ('consume', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800'),
+    ('consume_bytea', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800'),
+    ('consume_jsonb', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800'),
+    ('wait_for_records', 'ready boolean: NULL'),
+    ('create_group', 'start_at text, start_time timestamp with time zone: ''earliest'', NULL'),
+    ('delete_offsets', 'partition integer: NULL'),
+    ('reset_offsets', 'to_position text, partition integer, to_offset bigint, to_time timestamp with time zone, shift_by bigint, dry_run boolean: NULL, NULL, NULL, NULL, NULL, false'),
     ('create_topic_view', 'on_error text: ''null'''),
     ('cast_or_null', 'typmod integer: ''-1'''),
     ('is_castable', 'typmod integer: ''-1''')$$,
@@ -104,7 +124,17 @@ SELECT results_eq(
              ('next_offset bigint'), ('segments integer'), ('blocked_by_pid integer'), ('blocked_by_gid text'),
              ('blocked_for interval')$$,
     'columns of qtopic_partitions');
-SELECT is_empty($$SELECT relname FROM pg_class WHERE relname IN ('qtopic_topics', 'qtopic_partitions')
+SELECT results_eq(
+    $$SELECT format('%s %s', attname, format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute WHERE attrelid = 'qtopic_groups'::regclass AND attnum > 0 ORDER BY attnum$$,
+    $$VALUES ('consumer_group text'), ('owner name'), ('topics text[]'), ('consumers bigint'), ('last_active timestamp with time zone')$$,
+    'columns of qtopic_groups');
+SELECT results_eq(
+    $$SELECT format('%s %s', attname, format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute WHERE attrelid = 'qtopic_group_lag'::regclass AND attnum > 0 ORDER BY attnum$$,
+    $$VALUES ('consumer_group text'), ('topic text'), ('partition integer'), ('current_offset bigint'), ('log_end_offset bigint'), ('lag bigint'),
+             ('consumer_id text'), ('host inet'), ('client_id text'), ('lag_seconds double precision'), ('blocked_by_pid integer'),
+             ('blocked_by_gid text'), ('blocked_for interval'), ('rollbacks integer')$$,
+    'columns of qtopic_group_lag');
+SELECT is_empty($$SELECT relname FROM pg_class WHERE relname IN ('qtopic_topics', 'qtopic_partitions', 'qtopic_groups', 'qtopic_group_lag')
                      AND NOT coalesce('security_barrier=true' = ANY (reloptions) OR 'security_barrier' = ANY (reloptions), false)$$,
     'the views are barriers');
 
@@ -136,7 +166,7 @@ SELECT is_empty($$
 
 -- rights: functions for users are everybody's, they check the topic's; the rest is nobody's
 SELECT set_eq($$SELECT name FROM functions WHERE internal AND NOT EXISTS (SELECT FROM aclexplode(acl) WHERE grantee <> proowner)$$,
-    $$VALUES ('record_batch_decode'), ('record_batch_header'), ('record_batch_encode'), ('murmur2'), ('crc32'), ('partition_for_key')$$,
+    $$VALUES ('record_batch_decode'), ('record_batch_header'), ('record_batch_encode'), ('murmur2'), ('crc32'), ('partition_for_key'), ('expire_positions')$$,
     'private functions that nobody may execute');
 SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE NOT internal AND NOT EXISTS (SELECT FROM aclexplode(acl) WHERE grantee = 0)$$,
     'functions for users may be executed by everybody');
@@ -148,7 +178,7 @@ SELECT results_eq(
 SELECT set_eq(
     $$SELECT c.relname::text, a.privilege_type FROM pg_class AS c, aclexplode(c.relacl) AS a, pg_depend AS d, pg_extension AS e
        WHERE a.grantee <> c.relowner AND d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e' AND d.refobjid = e.oid AND e.extname = 'qtopic'$$,
-    $$VALUES ('qtopic_topics', 'SELECT'), ('qtopic_partitions', 'SELECT')$$,
+    $$VALUES ('qtopic_topics', 'SELECT'), ('qtopic_partitions', 'SELECT'), ('qtopic_groups', 'SELECT'), ('qtopic_group_lag', 'SELECT')$$,
     'the views may be read by everybody, no other relation');
 SELECT is_empty(
     $$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'qtopic_internal'::regnamespace

@@ -9,7 +9,7 @@
 -- text), as the mutant calls_overload adds it, "is not unique" appears.
 
 BEGIN;
-SELECT plan(98);
+SELECT plan(125);
 
 CREATE FUNCTION pg_temp.resolves(call text) RETURNS text LANGUAGE sql AS $$
     SELECT lives_ok(CASE WHEN call ~ '^PREPARE' THEN call ELSE 'EXPLAIN ' || call END, call)
@@ -83,6 +83,25 @@ SELECT pg_temp.resolves($$SELECT * FROM fetch_records('t', 0, 0, max_wait => '5 
 SELECT pg_temp.resolves($$SELECT * FROM fetch_records('t', partition => 0, from_offset => 5)$$);
 SELECT pg_temp.resolves($$SELECT * FROM fetch_records('t', 0, (SELECT coalesce(max(x)+1,0) FROM (VALUES (1::bigint)) v(x)))$$);
 SELECT pg_temp.resolves($$SELECT f.* FROM generate_series(0,3) p, fetch_records('t', p, 0) f$$);
+SELECT pg_temp.resolves($$SELECT * FROM consume('g','t')$$);
+SELECT pg_temp.resolves($$SELECT * FROM consume('g','t',100)$$);
+SELECT pg_temp.resolves($$SELECT * FROM consume('g','t',100,'5s')$$);
+SELECT pg_temp.resolves($$SELECT * FROM consume('g','t',max_wait=>'5s')$$);
+SELECT pg_temp.resolves($$SELECT * FROM consume('g',topic=>'t')$$);
+SELECT pg_temp.resolves($$SELECT * FROM consume(consumer_group=>'g',topic=>'t',max_records=>1)$$);
+SELECT pg_temp.resolves($$SELECT reset_offsets('g','t','earliest')$$);
+SELECT pg_temp.resolves($$SELECT reset_offsets('g','t',to_position=>'latest')$$);
+SELECT pg_temp.resolves($$SELECT reset_offsets('g','t',to_offset=>5,partition=>0)$$);
+SELECT pg_temp.resolves($$SELECT reset_offsets('g','t',to_time=>now()-interval '1 day')$$);
+SELECT pg_temp.resolves($$SELECT reset_offsets('g','t',to_time=>'2026-01-01')$$);
+SELECT pg_temp.resolves($$SELECT reset_offsets('g','t',shift_by=>-10)$$);
+SELECT pg_temp.resolves($$SELECT value->>'a' FROM consume_jsonb('g','t')$$);
+SELECT pg_temp.resolves($$SELECT create_group('g','t')$$);
+SELECT pg_temp.resolves($$SELECT create_group('g','t','latest')$$);
+SELECT pg_temp.resolves($$SELECT create_group('g','t',start_time=>now()-interval '1h')$$);
+SELECT pg_temp.resolves($$SELECT delete_offsets('g','t')$$);
+SELECT pg_temp.resolves($$SELECT delete_group('g')$$);
+SELECT pg_temp.resolves($$SELECT * FROM consume_bytea('g','t')$$);
 SELECT pg_temp.resolves($$SELECT drop_topic('t', if_exists => true)$$);
 SELECT pg_temp.resolves($$SELECT produce('t','k','v',NULL,NULL,NULL,true)$$);
 SELECT pg_temp.resolves($$SELECT produce_batch('t', NULL::text[], ARRAY['a'])$$);
@@ -114,6 +133,16 @@ SELECT pg_temp.resolves($$PREPARE call_19 AS SELECT * FROM fetch_records($1,$2,$
 SELECT pg_temp.resolves($$PREPARE call_20(varchar,smallint,smallint) AS SELECT * FROM fetch_records($1,$2,$3)$$);
 SELECT pg_temp.resolves($$PREPARE call_21 AS SELECT * FROM produce_batch($1,$2,$3,record_headers=>$4,record_times=>$5)$$);
 SELECT pg_temp.resolves($$PREPARE call_22(varchar,varchar[],jsonb[]) AS SELECT * FROM produce_batch($1,$2,$3)$$);
+SELECT pg_temp.resolves($$PREPARE call_23 AS SELECT * FROM consume($1,$2)$$);
+SELECT pg_temp.resolves($$PREPARE call_24 AS SELECT * FROM consume($1,$2,$3,$4)$$);
+SELECT pg_temp.resolves($$PREPARE call_25 AS SELECT reset_offsets($1,$2,$3)$$);
+
+-- a procedure has no EXPLAIN: the topic does not exist, which is found when it runs
+SELECT throws_ok($$CALL wait_for_records('g','t','10s')$$, '42704', NULL, $$CALL wait_for_records('g','t','10s')$$);
+SELECT throws_ok($$CALL wait_for_records('g','t',max_wait=>'10s')$$, '42704', NULL, $$CALL wait_for_records('g','t',max_wait=>'10s')$$);
+SELECT throws_ok($$CALL wait_for_records('g','t',interval '10s')$$, '42704', NULL, $$CALL wait_for_records('g','t',interval '10s')$$);
+SELECT throws_ok($$CALL wait_for_records('g',NULL,'10s')$$, '42704', NULL, $$CALL wait_for_records('g',NULL,'10s')$$);
+SELECT throws_ok($$CALL wait_for_records(consumer_group=>'g',topic=>'t',max_wait=>'10s')$$, '42704', NULL, $$CALL wait_for_records(consumer_group=>'g',topic=>'t',max_wait=>'10s')$$);
 
 SELECT * FROM finish();
 ROLLBACK;
