@@ -43,6 +43,8 @@ SELECT create_topic('stress.two', 2, '{"compression.type": "zstd"}');
 SELECT create_topic('stress-three', 3, '{"compression.type": "uncompressed"}');
 CREATE TABLE stress_outcome (producer int, txn bigint, PRIMARY KEY (producer, txn));
 CREATE TABLE stress_naive (id bigserial PRIMARY KEY, producer int, number bigint);
+CREATE TABLE stress_processed (seq bigserial, consumer_group text, topic text, partition int,
+	record_offset bigint, record text, old_offset bigint, consumer int, txn bigint);
 SQL
 }
 
@@ -119,7 +121,7 @@ sub run_stress
 		'stress',
 		init => [ allows_streaming => $standby ],
 		conf => <<CONF);
-max_connections = 80
+max_connections = 120
 wal_level = replica
 max_wal_senders = 4
 autovacuum_naptime = 1

@@ -40,6 +40,21 @@ readers
   stable TOPIC PARTITION LSO NEXT SERVER-START
   selfjoin TOPIC COUNT            records that a self-join did not find twice
   naive-read ID, naive-row ID     what the naive reader saw, and what is there
+consumers, whose numbers are not those of producers
+  fetch consume ...               what consume() returned, committed or not
+  consumer-end CONSUMER TXN async|sync ok|fail|info|prepared ROWS
+                                  a transaction with that many rows in the table
+                                  of what was processed (-1: unknown); for
+                                  prepared ones see decide
+  group GROUP TOPIC               a group reads a topic: the whole of it
+  processed GROUP TOPIC PARTITION CONSUMER TXN OFFSET:RECORD...
+                                  the table at the end, in the order of commits
+  reset GROUP TOPIC PARTITION OLD NEW
+                                  among these: the position was moved (OLD -: it
+                                  is not known from where)
+  position GROUP TOPIC PARTITION OFFSET LAG
+                                  the position at the end
+  event NAME                      something happened that is worth counting
   maintenance WORD...
   error SQLSTATE MESSAGE          nobody expected it
 """
@@ -58,6 +73,12 @@ KINDS = {
     "corrupt": "a value is not what was produced",
     "duplicate": "a record is there twice",
     "error": "an error that nobody expected",
+    "group-lag": "a group did not come to the end of a partition",
+    "group-order": "a group processed records in another order than that of the log",
+    "group-outcome": "what a consumer's transaction processed is not what it left behind",
+    "group-position": "a group's position is not behind what it has processed",
+    "group-skip": "a group left out a record",
+    "group-twice": "a group processed a record twice",
     "gap": "a reader that follows did not go on where it was, or ended too early",
     "incomplete": "the logs do not tell everything",
     "lost": "a committed record is not in the log",
@@ -109,6 +130,10 @@ class History:
         self.fetches = []           # (file, words)
         self.naive_read = set()
         self.naive_rows = set()
+        self.consumer_ends = []     # lines, split
+        self.processed = collections.defaultdict(list)  # (group, key) -> lines, split
+        self.positions = {}         # (group, key) -> offset, lag
+        self.group_topics = set()   # (group, topic)
         self.counts = collections.Counter()
         self.anomalies = []
 
@@ -144,6 +169,16 @@ class History:
                 self.counts["self-joins"] += 1
                 if words[2] != "0":
                     self.found("selfjoin", f"{words[2]} records of {words[1]} in {name}")
+            elif word in ("processed", "reset"):
+                self.processed[words[1], (words[2], words[3])].append(words)
+            elif word == "position":
+                self.positions[words[1], (words[2], words[3])] = int(words[4]), int(words[5])
+            elif word == "group":
+                self.group_topics.add((words[1], words[2]))
+            elif word == "consumer-end":
+                self.consumer_ends.append(words)
+            elif word == "event":
+                self.counts["event: " + words[1]] += 1
             elif word == "maintenance":
                 self.counts["maintenance: " + words[1]] += 1
             elif word == "error":
@@ -203,6 +238,8 @@ class Checker:
         self.check_committed()
         self.check_claims()
         self.check_readers()
+        self.check_consumers()
+        self.check_groups()
         return self.history.anomalies
 
     # ---- what each transaction and record came to
@@ -453,6 +490,105 @@ class Checker:
         if missing > 0:
             self.found("gap", f"{file}: {name(key)}: ended at {position}, {missing} records before the end, "
                        f"the first {self.items[key][-missing]}")
+
+    # ---- consumer groups
+
+    def check_consumers(self):
+        """A transaction left behind all that it processed, or nothing."""
+        left = collections.Counter()
+        for lines in self.history.processed.values():
+            for words in lines:
+                if words[0] == "processed":
+                    left[int(words[4]), int(words[5])] += len(words) - 6
+        for _, consumer, txn, mode, outcome, rows in self.history.consumer_ends:
+            which, rows = (int(consumer), int(txn)), int(rows)
+            there = left.pop(which, 0)
+            if outcome == "prepared":
+                decision = self.history.decisions.get(which, "unknown")
+                outcome = {"commit": "ok", "rollback": "fail", "unknown": "info"}[decision]
+                self.history.counts["consumers' transactions prepared: " + decision] += 1
+                mode = "prepared"
+            self.history.counts["consumers' transactions: " + outcome] += 1
+            may_vanish = outcome == "info" or (outcome == "ok" and mode == "async")
+            if there == 0 and rows != 0 and outcome == "ok" and may_vanish:
+                self.history.counts["consumers' transactions lost in the crash"] += 1
+            if there == (0 if outcome == "fail" else rows) or (there == 0 and may_vanish) or \
+                    (rows < 0 and outcome == "info"):
+                continue
+            self.found("group-outcome", f"transaction {consumer}/{txn} ({mode}, {outcome}) processed {rows} records, "
+                       f"{there} are there")
+        for which, there in left.items():
+            self.found("group-outcome", f"{there} records of transaction {which}, of which nothing is known")
+
+    def check_groups(self):
+        """Each group has processed each partition of its topics, record by record."""
+        for group, topic in sorted(self.history.group_topics):
+            keys = {key for key in self.offsets if key[0] == topic}
+            keys |= {key for name, key in self.history.processed if name == group and key[0] == topic}
+            keys |= {key for name, key in self.history.positions if name == group and key[0] == topic}
+            for key in sorted(keys):
+                self.check_group(group, key)
+        for group, key in self.history.processed:
+            if (group, key[0]) not in self.history.group_topics:
+                self.found("incomplete", f"who is group {group}, and why does it read {key[0]}?")
+
+    def check_group(self, group, key):
+        start, items = 0, []
+        for words in self.history.processed.get((group, key), []):
+            if words[0] == "reset":
+                self.check_stretch(group, key, start, items, None if words[4] == "-" else int(words[4]))
+                self.history.counts[f"positions of {group} moved by hand"] += 1
+                start, items = int(words[5]), []
+            else:
+                self.history.counts[f"records processed by {group}"] += len(words) - 6
+                items.extend(words[6:])
+        position, lag = self.history.positions.get((group, key), (None, None))
+        if position is None and self.offsets[key]:
+            self.found("group-lag", f"{group} has no position in {name(key)}")
+        last = self.check_stretch(group, key, start, items, position)
+        missing = len(self.offsets[key]) - bisect.bisect_left(self.offsets[key], last)
+        if missing > 0:
+            self.found("group-lag", f"{group} ended at {last} of {name(key)}, {missing} records before the end")
+        elif lag:
+            self.found("group-lag", f"{group} has read {name(key)} to the end, but its lag is {lag}")
+
+    def check_stretch(self, group, key, start, items, position):
+        """
+        What a group processed from a position on, until somebody moved the
+        position, or the end; it was "position" then.  Returns where it must be.
+        """
+        log = self.items[key]
+        first = bisect.bisect_left(self.offsets[key], start)
+        last = start - 1
+        if items != log[first:first + len(items)]:
+            last = self.explain_stretch(group, key, start, items)
+        elif items:
+            last = self.offsets[key][first + len(items) - 1]
+        if position is not None and position != last + 1:
+            self.found("group-position", f"{group} in {name(key)}: processed up to {last}, position {position}")
+        return last + 1
+
+    def explain_stretch(self, group, key, start, items):
+        """Why is it not what the log has from there on?  Returns the last offset."""
+        there = set()
+        last = start - 1
+        for item in items:
+            offset, _, record = item.partition(":")
+            offset = int(offset)
+            self.saw(key, offset, record, "group " + group)
+            if record in self.place and self.place[record] != (key, offset):
+                self.once("duplicate", record, f"{record} is at {self.place[record]} and {key, offset} "
+                          f"(in group {group})")
+            if offset in there:
+                self.found("group-twice", f"{group} in {name(key)}: {item}")
+            elif offset <= last:
+                self.found("group-order", f"{group} in {name(key)}: {item} after offset {last}")
+            there.add(offset)
+            last = max(last, offset)
+        for offset, item in zip(self.offsets[key], self.items[key]):
+            if start <= offset <= last and offset not in there:
+                self.found("group-skip", f"{group} in {name(key)}: without {item}, up to {last}")
+        return last
 
     def check_stable(self, file, key, words, stable):
         lso, next_offset, life = int(words[3]), int(words[4]), words[5]

@@ -56,6 +56,23 @@ def good():
             "committed 1 0", "committed 1 1", "naive-row 1", "naive-row 2", "complete",
         ],
         "naive": ["naive-read 2"],
+        "decider2": ["decide 100 2 commit", "decide 100 3 rollback"],
+        "consumer": [
+            "fetch consume t 0 0 - 0:0.0 1:0.1", "fetch consume t 0 2 - 2:1.0 4:0.2",
+            "consumer-end 100 0 sync ok 2", "consumer-end 100 1 sync fail 2", "consumer-end 100 2 async prepared 2",
+            "consumer-end 100 3 sync prepared 2", "consumer-end 100 4 async ok 2", "consumer-end 100 5 sync info 2",
+            "consumer-end 101 0 sync ok 2", "consumer-end 101 1 sync ok 1", "consumer-end 101 2 sync info -1",
+            "event died",
+        ],
+        "groups": [
+            "group g t", "group g u", "group h t",
+            "processed g t 0 100 0 0:0.0 1:0.1", "processed g t 0 100 2 2:1.0 4:0.2",
+            "processed g t 0 101 0 5:1.1 6:1.3", "processed g u 0 101 1 0:0.5",
+            "processed h t 0 101 2 0:0.0 1:0.1 2:1.0", "reset h t 0 3 1", "processed h t 0 101 2 1:0.1",
+            "reset h t 0 2 9", "reset h t 0 9 5", "processed h t 0 101 2 5:1.1", "reset h t 0 - 0",
+            "processed h t 0 101 2 0:0.0 1:0.1 2:1.0 4:0.2 5:1.1 6:1.3", "reset h t 1 - 0",
+            "position g t 0 7 0", "position g u 0 1 0", "position h t 0 7 0", "position h t 1 0 0",
+        ],
     }
 
 
@@ -82,9 +99,13 @@ class Planted(unittest.TestCase):
     def final(self, items):
         """The log, for all who read it from its beginning."""
         self.files = {file: lines for file, lines in self.files.items()
-                      if file not in ("follower", "tail", "seeker", "snapshot", "relation", "own")}
+                      if file not in ("follower", "tail", "seeker", "snapshot", "relation", "own",
+                                      "consumer", "groups")}
         self.files["truth"] = [line for line in self.files["truth"] if not line.startswith("fetch final t")]
         self.files["truth"].insert(0, "fetch final t 0 0 - " + items)
+
+    def without_groups(self):
+        del self.files["consumer"], self.files["groups"]
 
     def test_nothing(self):
         history = checker.check(self.files)
@@ -110,6 +131,7 @@ class Planted(unittest.TestCase):
         self.expect("duplicate", "reordered")
 
     def test_duplicate_in_another_partition(self):
+        self.without_groups()
         self.files["truth"].insert(0, "fetch final t 1 0 - 0:1.3")
         self.expect("duplicate")
 
@@ -253,6 +275,7 @@ class Planted(unittest.TestCase):
         self.expect("phantom")
 
     def test_phantom_of_another_topic(self):
+        self.without_groups()
         self.change("truth", "fetch final u 0 0 - 0:0.5", "fetch final u 0 0 - 0:0.5 1:0.2")
         self.expect("duplicate", "phantom")
 
@@ -285,6 +308,112 @@ class Planted(unittest.TestCase):
         history = checker.check(self.files)
         self.assertEqual([], history.anomalies)
         self.assertFalse(checker.report(history, io.StringIO()))
+
+    def test_group_that_processed_a_record_twice(self):
+        self.change("groups", "processed g t 0 100 2 2:1.0 4:0.2",
+                    ["processed g t 0 100 2 2:1.0 4:0.2", "processed g t 0 101 2 4:0.2"])
+        self.expect("group-twice")
+
+    def test_group_that_processed_a_transaction_twice(self):
+        self.change("groups", "processed g t 0 101 0 5:1.1 6:1.3",
+                    ["processed g t 0 101 0 5:1.1 6:1.3", "processed g t 0 101 2 5:1.1 6:1.3"])
+        self.expect("group-twice")
+
+    def test_group_that_skipped_a_record(self):
+        self.change("groups", "processed g t 0 101 0 5:1.1 6:1.3", "processed g t 0 101 2 6:1.3")
+        self.change("consumer", "consumer-end 101 0 sync ok 2", "consumer-end 101 0 sync ok 0")
+        self.expect("group-skip")
+
+    def test_group_that_skipped_the_first_record(self):
+        self.change("groups", "processed g t 0 100 0 0:0.0 1:0.1", "processed g t 0 101 2 1:0.1")
+        self.change("consumer", "consumer-end 100 0 sync ok 2", "consumer-end 100 0 sync ok 0")
+        self.expect("group-skip")
+
+    def test_group_that_skipped_a_record_before_a_reset(self):
+        self.change("groups", "processed h t 0 101 2 0:0.0 1:0.1 2:1.0", "processed h t 0 101 2 0:0.0 2:1.0")
+        self.expect("group-skip")
+
+    def test_group_that_swapped_records(self):
+        self.change("groups", "processed g t 0 100 2 2:1.0 4:0.2", "processed g t 0 100 2 4:0.2 2:1.0")
+        self.expect("group-order")
+
+    def test_group_that_swapped_transactions(self):
+        lines = self.files["groups"]
+        lines[3], lines[4] = lines[4], lines[3]
+        self.expect("group-order")
+
+    def test_group_that_processed_below_a_reset(self):
+        self.change("groups", "processed h t 0 101 2 5:1.1", "processed h t 0 101 2 4:0.2 5:1.1")
+        self.expect("group-order")
+
+    def test_group_that_processed_an_aborted_record(self):
+        self.change("groups", "processed g t 0 100 2 2:1.0 4:0.2", ["processed g t 0 101 2 2:1.0 3:1.2 4:0.2"])
+        self.change("consumer", "consumer-end 100 2 async prepared 2", "consumer-end 100 2 async fail 2")
+        self.expect("aborted-read")
+
+    def test_group_that_processed_a_lost_record(self):
+        self.change("groups", "processed g t 0 101 0 5:1.1 6:1.3",
+                    ["processed g t 0 101 0 5:1.1 6:1.3", "processed g t 0 101 2 8:0.3"])
+        self.change("groups", "position g t 0 7 0", "position g t 0 9 0")
+        self.expect("not-durable")
+
+    def test_group_that_processed_a_record_elsewhere(self):
+        self.change("groups", "processed g t 0 101 0 5:1.1 6:1.3",
+                    ["processed g t 0 101 0 5:1.1 6:1.3", "processed g t 0 101 2 10:1.3"])
+        self.change("groups", "position g t 0 7 0", "position g t 0 11 0")
+        self.expect("duplicate")
+
+    def test_group_with_a_position_that_is_too_high(self):
+        self.change("groups", "position g t 0 7 0", "position g t 0 8 0")
+        self.expect("group-position")
+
+    def test_group_with_a_position_that_is_too_high_at_a_reset(self):
+        self.change("groups", "reset h t 0 3 1", "reset h t 0 4 1")
+        self.expect("group-position")
+
+    def test_group_with_a_lag(self):
+        self.change("groups", "position g t 0 7 0", "position g t 0 7 1")
+        self.expect("group-lag")
+
+    def test_group_that_did_not_come_to_the_end(self):
+        self.change("groups", "processed g t 0 101 0 5:1.1 6:1.3", "processed g t 0 101 2 5:1.1")
+        self.change("groups", "position g t 0 7 0", "position g t 0 6 0")
+        self.change("consumer", "consumer-end 101 0 sync ok 2", "consumer-end 101 0 sync ok 0")
+        self.expect("group-lag")
+
+    def test_group_that_did_nothing(self):
+        self.change("groups", "processed g u 0 101 1 0:0.5", [])
+        self.change("groups", "position g u 0 1 0", [])
+        self.change("consumer", "consumer-end 101 1 sync ok 1", [])
+        self.expect("group-lag")
+
+    def test_group_with_a_part_of_a_transaction(self):
+        self.change("consumer", "consumer-end 100 0 sync ok 2", "consumer-end 100 0 sync ok 3")
+        self.expect("group-outcome")
+
+    def test_group_with_a_transaction_that_was_rolled_back(self):
+        self.change("consumer", "consumer-end 100 0 sync ok 2", "consumer-end 100 0 sync fail 2")
+        self.expect("group-outcome")
+
+    def test_group_with_a_prepared_transaction_that_was_rolled_back(self):
+        self.change("decider2", "decide 100 2 commit", "decide 100 2 rollback")
+        self.expect("group-outcome")
+
+    def test_group_without_a_transaction_that_was_acknowledged(self):
+        self.change("consumer", "consumer-end 100 4 async ok 2", "consumer-end 100 4 sync ok 2")
+        self.expect("group-outcome")
+
+    def test_group_with_an_unknown_transaction(self):
+        self.change("consumer", "consumer-end 101 0 sync ok 2", [])
+        self.expect("group-outcome")
+
+    def test_group_that_is_unknown(self):
+        self.change("groups", "group h t", [])
+        self.expect("incomplete")
+
+    def test_a_reader_of_a_group_that_skips(self):
+        self.change("consumer", "fetch consume t 0 0 - 0:0.0 1:0.1", "fetch consume t 0 0 - 0:0.0 2:1.0")
+        self.expect("skip")
 
     def test_every_kind_is_tested(self):
         tested = set()

@@ -17,11 +17,11 @@
 
 /* Few partitions, so that transactions meet. */
 const Topic topics[] = {
-	{"stress_one", 1},
-	{"stress.two", 2},
-	{"stress-three", 3},
+	{"stress_one", 1, 1},
+	{"stress.two", 2, 4},
+	{"stress-three", 3, 5},
 };
-const int	topic_count = 3;
+const int	topic_count = TOPIC_COUNT;
 
 volatile bool stopping = false;
 volatile bool settled = false;
@@ -33,6 +33,7 @@ volatile int overflows = 0;
 
 static const char *log_dir;
 static uint64_t seed;
+static volatile int partition_counts[TOPIC_COUNT];
 static int	worker_count = 0;
 
 static void on_signal(int signo);
@@ -56,6 +57,9 @@ main(int argc, char **argv)
 	Worker		disturber[2];
 	Worker	   *producer;
 	Reader		reader[64];
+	Consumer	consumer[CONSUMER_COUNT];
+	Keeper		keeper = {.seconds = 0};
+	Keeper		sleeper;
 
 	if (argc < 6)
 		fatal("usage: driver CONNINFO LOGDIR SECONDS SEED PRODUCERS [STANDBY-CONNINFO]");
@@ -69,6 +73,8 @@ main(int argc, char **argv)
 	signal(SIGUSR2, on_signal);
 	signal(SIGPIPE, SIG_IGN);
 
+	for (int t = 0; t < topic_count; t++)
+		partition_counts[t] = topics[t].partitions;
 	init_worker(&self, "truth", conninfo);
 	connect_worker(&self);
 
@@ -79,8 +85,23 @@ main(int argc, char **argv)
 	{
 		init_worker(&producer[i], "producer", conninfo);
 		producer[i].id = i;
+		may_prepare();
 		start(&producer[i], producer_main, &producer[i]);
 	}
+
+	for (int i = 0; i < CONSUMER_COUNT; i++)
+	{
+		init_worker(&consumer[i].worker, "consumer", conninfo);
+		consumer[i].worker.id = FIRST_CONSUMER + i;
+		consumer[i].group = group_of(i);
+		may_prepare();
+		start(&consumer[i].worker, consumer_main, &consumer[i]);
+	}
+	keeper.seconds = sleeper.seconds = seconds;
+	init_worker(&keeper.worker, "keeper", conninfo);
+	start(&keeper.worker, keeper_main, &keeper);
+	init_worker(&sleeper.worker, "sleeper", conninfo);
+	start(&sleeper.worker, sleeper_main, &sleeper);
 
 #define ADD_READER(Name, Standby, Topic, Partition, Starts) \
 	(init_worker(&reader[nreaders].worker, Name, (Standby) ? standby : conninfo), \
@@ -96,7 +117,7 @@ main(int argc, char **argv)
 		Reader	   *r;
 
 		for (int t = 0; t < topic_count; t++)
-			for (int p = 0; p < topics[t].partitions; p++)
+			for (int p = 0; p < topics[t].max_partitions; p++)
 			{
 				r = ADD_READER("follower", on_standby, t, p, 0);
 				start(&r->worker, follower_main, r);
@@ -135,10 +156,14 @@ main(int argc, char **argv)
 	for (int i = 0; i < producers; i++)
 		pthread_join(producer[i].thread, NULL);
 	pthread_join(decider.thread, NULL);
+	pthread_join(keeper.worker.thread, NULL);
+	pthread_join(sleeper.worker.thread, NULL);
 	pthread_join(maintenance.thread, NULL);
 	for (int i = 0; i <= (standby != NULL); i++)
 		pthread_join(disturber[i].thread, NULL);
 	connect_worker(&self);
+	if (!count_partitions(&self))
+		fatal("cannot count the partitions");
 	settled = true;
 	if (standby)
 	{
@@ -147,9 +172,13 @@ main(int argc, char **argv)
 	}
 	for (int i = 0; i < nreaders; i++)
 		pthread_join(reader[i].worker.thread, NULL);
+	for (int i = 0; i < CONSUMER_COUNT; i++)
+		pthread_join(consumer[i].worker.thread, NULL);
 
 	read_all(&self);
+	end_groups(&self);
 	write_truth(&self);
+	write_processed(&self);
 	fprintf(self.log, "complete\n");
 	fclose(self.log);
 	return 0;
@@ -252,9 +281,14 @@ note_error(Worker *worker, const PGresult *result)
 
 	if (connection_lost(worker) || state == NULL)
 		return true;
+	if (worker->group_errors)
+		fprintf(worker->log, "event SQLSTATE-%s\n", state);
 	for (int i = 0; foreseen[i]; i++)
 		if (strcmp(state, foreseen[i]) == 0)
 			return true;
+	/* a group is in use, or is gone */
+	if (worker->group_errors && (strcmp(state, "QT003") == 0 || strcmp(state, "42704") == 0))
+		return true;
 	fprintf(worker->log, "error %s %s\n", state,
 			PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 	if (++worker->errors >= MAX_ERRORS)
@@ -278,6 +312,28 @@ query(Worker *worker, const char *sql, int nparams, const char *const *params)
 	note_error(worker, result);
 	PQclear(result);
 	return NULL;
+}
+
+int
+partitions_of(int topic)
+{
+	return partition_counts[topic];
+}
+
+bool
+count_partitions(Worker *worker)
+{
+	for (int t = 0; t < topic_count; t++)
+	{
+		const char *params[] = {topics[t].name};
+		PGresult   *result = query(worker, "SELECT count(*) FROM partition_offsets($1)", 1, params);
+
+		if (result == NULL)
+			return false;
+		partition_counts[t] = atoi(PQgetvalue(result, 0, 0));
+		PQclear(result);
+	}
+	return true;
 }
 
 /* splitmix64 */

@@ -11,7 +11,7 @@
 #include <stdarg.h>
 
 #define MAX_DEPTH		8
-#define MAX_PREPARED	12
+#define MAX_PREPARED	18
 
 typedef struct Txn
 {
@@ -49,7 +49,7 @@ typedef struct Prepared
 static pthread_mutex_t prepared_lock = PTHREAD_MUTEX_INITIALIZER;
 static Prepared *prepared = NULL;
 static int	prepared_count = 0;
-static volatile int producers_running = 0;
+static volatile int preparers = 0;	/* who may still prepare */
 
 static bool
 run(Worker *worker, const char *format,...)
@@ -134,7 +134,7 @@ produce_one(Txn *txn, bool fail)
 	params[0] = topic->name;
 	params[1] = chance(worker, 50) ? random_key(worker, key_text) : NULL;
 	params[2] = make_value(worker, worker->id, n, random_padding(worker), params[1]);
-	sprintf(partition, "%u", random_below(worker, topic->partitions));
+	sprintf(partition, "%u", random_below(worker, partitions_of(topic - topics)));
 	params[3] = chance(worker, 50) ? partition : NULL;
 	params[4] = txn->mixed ? (deferred ? "t" : "f") : NULL;
 	sprintf(producer, "%d", worker->id);
@@ -216,7 +216,7 @@ produce_batch(Txn *txn)
 	params[0] = topic->name;
 	params[1] = key_array;
 	params[2] = value_array;
-	sprintf(partition, "%u", random_below(worker, topic->partitions));
+	sprintf(partition, "%u", random_below(worker, partitions_of(topic - topics)));
 	params[3] = chance(worker, 40) ? partition : NULL;
 	params[4] = txn->mixed ? (deferred ? "t" : "f") : NULL;
 	sprintf(producer, "%d", worker->id);
@@ -238,7 +238,7 @@ produce_batch(Txn *txn)
 	{
 		if (PQgetisnull(result, i, 1))
 			continue;
-		if (topic->partitions == 1 || params[3] != NULL)
+		if (topic->max_partitions == 1 || params[3] != NULL)
 		{
 			fprintf(worker->log, "got %s %s %s %s %ld\n", topic->name, PQgetvalue(result, i, 0),
 					PQgetvalue(result, i, 1), PQgetvalue(result, i, 2), n);
@@ -298,7 +298,7 @@ read_own(Txn *txn)
 	PGresult   *result;
 	int			first;
 
-	first = random_below(worker, topic->partitions);
+	first = random_below(worker, partitions_of(topic - topics));
 	sprintf(partition, "%d", first);
 	result = query(worker,
 				   "SELECT r._offset, r.key, r.value, greatest(o.last_stable_offset - 20, 0)"
@@ -534,38 +534,48 @@ autocommit(Txn *txn)
 	end_txn(txn, "ok");
 }
 
-static void
-prepare(Txn *txn)
+bool
+prepare_transaction(Worker *worker, long txn, bool overflowed_txn)
 {
-	Worker	   *worker = txn->worker;
 	Prepared   *entry = malloc(sizeof(Prepared));
 	uint32_t	dice = random_below(worker, 100);
 
 	entry->producer = worker->id;
-	entry->txn = txn->number;
+	entry->txn = txn;
 	entry->commit = chance(worker, 75);
-	entry->overflowed = txn->overflowed;
-	entry->certain = run(worker, "PREPARE TRANSACTION 'stress.%d.%ld'", worker->id, txn->number);
+	entry->overflowed = overflowed_txn;
+	entry->certain = run(worker, "PREPARE TRANSACTION 'stress.%d.%ld'", worker->id, txn);
 	if (!entry->certain && !connection_lost(worker))
 	{
 		free(entry);
 		pthread_mutex_lock(&prepared_lock);
 		prepared_count--;
 		pthread_mutex_unlock(&prepared_lock);
-		end_txn(txn, "fail");
-		return;
+		return false;
 	}
 	entry->due = now() + (dice < 70 ? random_below(worker, 50) :
 						  dice < 96 ? random_below(worker, 300) : random_below(worker, 2500)) / 1000.0;
-	end_txn(txn, "prepared");
 	pthread_mutex_lock(&prepared_lock);
 	entry->next = prepared;
 	prepared = entry;
 	pthread_mutex_unlock(&prepared_lock);
+	return true;
+}
+
+void
+may_prepare(void)
+{
+	__sync_fetch_and_add(&preparers, 1);
+}
+
+void
+no_more_prepares(void)
+{
+	__sync_fetch_and_sub(&preparers, 1);
 }
 
 /* May one more transaction be prepared?  If so, it is counted. */
-static bool
+bool
 reserve_prepared(void)
 {
 	bool		may;
@@ -623,7 +633,8 @@ explicit_txn(Txn *txn)
 	}
 	if (!txn->broken && dice < 15 && !async_only && reserve_prepared())
 	{
-		prepare(txn);
+		end_txn(txn, prepare_transaction(worker, txn->number, txn->overflowed) ?
+				"prepared" : "fail");
 		return;
 	}
 	/* a broken one cannot commit, whatever is asked */
@@ -657,7 +668,6 @@ producer_main(void *arg)
 	static const char *const points[] = {"append-opened", "append-reserved", "append-heap"};
 	Worker	   *worker = arg;
 
-	__sync_fetch_and_add(&producers_running, 1);
 	fprintf(worker->log, "producer %d\n", worker->id);
 	connect_worker(worker);
 	while (!stopping)
@@ -679,7 +689,7 @@ producer_main(void *arg)
 	}
 	PQfinish(worker->conn);
 	fclose(worker->log);
-	__sync_fetch_and_sub(&producers_running, 1);
+	no_more_prepares();
 	return NULL;
 }
 
@@ -756,7 +766,7 @@ decider_main(void *arg)
 	connect_worker(worker);
 	for (;;)
 	{
-		bool		last = stopping && producers_running == 0;
+		bool		last = stopping && preparers == 0;
 		Prepared   *entry = async_only ? NULL : take_due();
 
 		if (entry)

@@ -69,22 +69,24 @@ fetch(Worker *worker, const char *kind, const char *tag, int topic, int partitio
 	return fetched;
 }
 
-/* Last stable and next offset of each partition; false if that failed. */
-static bool
+/* Last stable and next offset of each partition; how many, 0 if that failed. */
+static int
 offsets(Worker *worker, int topic, long *stable, long *next)
 {
 	const char *params[] = {topics[topic].name};
 	PGresult   *result;
+	int			count;
 
 	result = query(worker,
 				   "SELECT o._partition, o.last_stable_offset, o.next_offset,"
 				   " extract(epoch FROM pg_postmaster_start_time())"
 				   " FROM partition_offsets($1) o ORDER BY 1", 1, params);
 	if (result == NULL)
-		return false;
-	if (PQntuples(result) != topics[topic].partitions)
-		fatal("topic %s has %d partitions", topics[topic].name, PQntuples(result));
-	for (int p = 0; p < PQntuples(result); p++)
+		return 0;
+	count = PQntuples(result);
+	if (count < topics[topic].partitions || count > topics[topic].max_partitions)
+		fatal("topic %s has %d partitions", topics[topic].name, count);
+	for (int p = 0; p < count; p++)
 	{
 		stable[p] = atol(PQgetvalue(result, p, 1));
 		next[p] = atol(PQgetvalue(result, p, 2));
@@ -92,7 +94,7 @@ offsets(Worker *worker, int topic, long *stable, long *next)
 				stable[p], next[p], PQgetvalue(result, p, 3));
 	}
 	PQclear(result);
-	return true;
+	return count;
 }
 
 /* Before each read: wait while nobody may, and be slow at some place. */
@@ -132,7 +134,7 @@ random_limit(Worker *worker)
 	return chance(worker, 20) ? 1 + random_below(worker, 5) : 1 + random_below(worker, 1000);
 }
 
-/* Follows one partition from its beginning to its end. */
+/* Follows one partition from its beginning to its end, once it exists. */
 void *
 follower_main(void *arg)
 {
@@ -141,6 +143,13 @@ follower_main(void *arg)
 	const char *topic = topics[reader->topic].name;
 	long		position = 0;
 
+	while (!all_settled(reader) && reader->partition >= partitions_of(reader->topic))
+		usleep(20000);
+	if (reader->partition >= partitions_of(reader->topic))
+	{
+		fclose(worker->log);
+		return NULL;
+	}
 	begin(reader);
 	fprintf(worker->log, "start %s %d 0\n", topic, reader->partition);
 	for (;;)
@@ -158,6 +167,8 @@ follower_main(void *arg)
 			break;
 		else if (connection_lost(worker))
 			connect_worker(worker);
+		else if (fetched.count < 0)
+			usleep(20000);		/* a standby does not have the partition yet */
 	}
 	fprintf(worker->log, "drained %s %d\n", topic, reader->partition);
 	end(reader);
@@ -176,6 +187,7 @@ tail_main(void *arg)
 	long		position[8][MAX_PARTITIONS];
 	long		next[MAX_PARTITIONS];
 	bool		drained[8][MAX_PARTITIONS] = {{false}};
+	int			count[8];
 	int			left = 0;
 
 	begin(reader);
@@ -183,10 +195,10 @@ tail_main(void *arg)
 		usleep(10000);
 	for (int t = 0; t < topic_count; t++)
 	{
-		while (!offsets(worker, t, position[t], next))
+		while ((count[t] = offsets(worker, t, position[t], next)) == 0)
 			if (connection_lost(worker))
 				connect_worker(worker);
-		for (int p = 0; p < topics[t].partitions; p++)
+		for (int p = 0; p < count[t]; p++)
 		{
 			fprintf(worker->log, "start %s %d %ld\n", topics[t].name, p, position[t][p]);
 			left++;
@@ -198,7 +210,7 @@ tail_main(void *arg)
 		bool		idle = true;
 
 		for (int t = 0; t < topic_count; t++)
-			for (int p = 0; p < topics[t].partitions; p++)
+			for (int p = 0; p < count[t]; p++)
 			{
 				bool		last = all_settled(reader);
 				Fetched		fetched;
@@ -271,11 +283,11 @@ seeker_main(void *arg)
 	while (!all_settled(reader))
 	{
 		int			topic = random_below(worker, topic_count);
-		int			partition = random_below(worker, topics[topic].partitions);
+		int			partition = random_below(worker, partitions_of(topic));
 		long		stable[MAX_PARTITIONS];
 		long		next[MAX_PARTITIONS];
 		int			before = overflows;
-		bool		ok = offsets(worker, topic, stable, next);
+		bool		ok = offsets(worker, topic, stable, next) > partition;
 
 		if (ok && chance(worker, 30))
 			fetch_below(reader, topic, partition, stable[partition], before);
@@ -355,7 +367,7 @@ snapshot_main(void *arg)
 	while (!all_settled(reader))
 	{
 		int			topic = random_below(worker, topic_count);
-		int			partition = random_below(worker, topics[topic].partitions);
+		int			partition = random_below(worker, partitions_of(topic));
 		long		stable[MAX_PARTITIONS];
 		long		next[MAX_PARTITIONS];
 		long		position;
@@ -363,7 +375,7 @@ snapshot_main(void *arg)
 		int			before = overflows;
 		bool		was_overflowed = overflowed > 0;
 
-		if (offsets(worker, topic, stable, next))
+		if (offsets(worker, topic, stable, next) > partition)
 		{
 			long		end = reader->standby ? stable[partition] : next[partition];
 
@@ -423,7 +435,7 @@ relation_main(void *arg)
 	while (!all_settled(reader))
 	{
 		int			topic = random_below(worker, topic_count);
-		int			partition = random_below(worker, topics[topic].partitions);
+		int			partition = random_below(worker, partitions_of(topic));
 		const char *name = topics[topic].name;
 		long		stable[MAX_PARTITIONS];
 		long		next[MAX_PARTITIONS];
@@ -432,7 +444,7 @@ relation_main(void *arg)
 		PGresult   *result = NULL;
 		uint32_t	dice = random_below(worker, 3);
 
-		if (offsets(worker, topic, stable, next))
+		if (offsets(worker, topic, stable, next) > partition)
 		{
 			position = stable[partition] - random_below(worker, 100);
 			if (position < 0)
@@ -520,8 +532,13 @@ maintenance_main(void *arg)
 		"VACUUM (FREEZE) qtopic_internal.%s", "VACUUM (FREEZE) qtopic_internal.%s",
 		"REINDEX TABLE CONCURRENTLY qtopic_internal.%s",
 		"CHECKPOINT",
+		"VACUUM qtopic_internal.positions", "VACUUM (FREEZE) qtopic_internal.positions",
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 		" WHERE application_name LIKE 'stress_producer%%' ORDER BY random() LIMIT 1",
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+		" WHERE application_name LIKE 'stress_consumer%%' ORDER BY random() LIMIT 1",
+		"SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+		" WHERE application_name LIKE 'stress_consumer%%' ORDER BY random() LIMIT 1",
 		"SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
 		" WHERE application_name LIKE 'stress_producer%%' ORDER BY random() LIMIT 1",
 	};
@@ -549,7 +566,11 @@ maintenance_main(void *arg)
 			snprintf(sql, sizeof(sql), actions[action], leaf);
 			result = query(worker, sql, 0, NULL);
 			if (result)
-				fprintf(worker->log, "maintenance %.12s\n", sql);
+			{
+				const char *word = sql + (strncmp(sql, "SELECT ", 7) == 0 ? 7 : 0);
+
+				fprintf(worker->log, "maintenance %.*s\n", (int) strcspn(word, "( "), word);
+			}
 			PQclear(result);
 		}
 		if (connection_lost(worker))
@@ -591,7 +612,7 @@ void
 read_all(Worker *worker)
 {
 	for (int t = 0; t < topic_count; t++)
-		for (int p = 0; p < topics[t].partitions; p++)
+		for (int p = 0; p < partitions_of(t); p++)
 		{
 			long		position = 0;
 			Fetched		fetched;

@@ -29,14 +29,28 @@
 /* After that many errors that were not foreseen a worker ends the driver. */
 #define MAX_ERRORS		20
 
+#define TOPIC_COUNT		3
+
 typedef struct Topic
 {
 	const char *name;
-	int			partitions;
+	int			partitions;		/* at the beginning */
+	int			max_partitions; /* so far it may grow */
 } Topic;
 
 extern const Topic topics[];
 extern const int topic_count;
+
+/* A consumer group reads topics from the first one on, up to the end. */
+typedef struct Group
+{
+	const char *name;
+	int			first_topic;
+	int			end_topic;
+} Group;
+
+extern const Group groups[];
+extern const int group_count;
 
 typedef struct Worker
 {
@@ -51,6 +65,7 @@ typedef struct Worker
 	size_t		text_size;
 	int			errors;			/* that were not foreseen */
 	bool		no_points;		/* a build without debug points */
+	bool		group_errors;	/* what becomes of groups is foreseen; count errors */
 } Worker;
 
 /* Set by main for all. */
@@ -80,6 +95,10 @@ extern bool note_error(Worker *worker, const PGresult *result);
 extern PGresult *query(Worker *worker, const char *sql, int nparams,
 					   const char *const *params);
 
+/* How many partitions a topic has got; count them anew. */
+extern int	partitions_of(int topic);
+extern bool count_partitions(Worker *worker);
+
 extern uint32_t random_below(Worker *worker, uint32_t bound);
 extern bool chance(Worker *worker, double percent);
 
@@ -105,7 +124,16 @@ extern bool parse_value(Worker *worker, const char *value, const char *key,
 
 extern void *producer_main(void *arg);
 extern void *decider_main(void *arg);
-extern bool decider_is_idle(void);
+
+/*
+ * Others than producers prepare, too.  Who may do so is counted from its start
+ * until no_more_prepares.  A transaction is prepared after reserve_prepared has
+ * allowed it; if that failed it was rolled back, else the decider will decide.
+ */
+extern void may_prepare(void);
+extern void no_more_prepares(void);
+extern bool reserve_prepared(void);
+extern bool prepare_transaction(Worker *worker, long txn, bool overflowed);
 
 /* ---- reader.c ---- */
 
@@ -127,5 +155,32 @@ extern void *naive_main(void *arg);
 extern void *maintenance_main(void *arg);
 extern void *disturber_main(void *arg);
 extern void read_all(Worker *worker);
+
+/* ---- consumer.c ---- */
+
+/* Identifiers of consumers are not those of producers. */
+#define CONSUMER_COUNT	10
+#define FIRST_CONSUMER	100
+#define LAST_CONSUMER	(FIRST_CONSUMER + CONSUMER_COUNT)
+
+typedef struct Consumer
+{
+	Worker		worker;
+	const Group *group;
+} Consumer;
+
+/* Who changes groups and topics, or sleeps. */
+typedef struct Keeper
+{
+	Worker		worker;
+	double		seconds;		/* how long the run takes */
+} Keeper;
+
+extern const Group *group_of(int consumer);
+extern void *consumer_main(void *arg);
+extern void *keeper_main(void *arg);
+extern void *sleeper_main(void *arg);
+extern void end_groups(Worker *worker);
+extern void write_processed(Worker *worker);
 
 #endif							/* STRESS_H */

@@ -1,0 +1,836 @@
+/*
+ * consumer.c
+ *		Consumer groups: what consumes, and what happens to groups meanwhile.
+ *
+ * A consumer writes what it processed into the table stress_processed in the
+ * transaction that moves the position.  A row's seq is taken after the
+ * partition's lock, which is held until the transaction ends: so in a partition
+ * seq is the order of commits.  Positions that are moved by hand leave a row
+ * there, too (kind "reset"), likewise after the lock.
+ */
+#include "stress.h"
+
+#include <stdarg.h>
+#include <sys/socket.h>
+
+#define MAX_DEPTH	4
+
+/* Groups; the first two are those in which nothing but consuming happens. */
+const Group groups[] = {
+	{"ledger", 0, TOPIC_COUNT},
+	{"search-index", 0, TOPIC_COUNT},
+	{"wanderer", 1, 2},
+	{"throw-away", 0, 1},
+};
+const int	group_count = 4;
+
+const Group *
+group_of(int consumer)
+{
+	return &groups[consumer < 6 ? consumer % 2 : 2 + consumer % 2];
+}
+
+typedef struct Txn
+{
+	Worker	   *worker;
+	const Group *group;
+	long		number;
+	bool		all;			/* as much as there is, without waiting */
+	bool		broken;
+	int			depth;			/* savepoints */
+	long		rows;			/* that it wrote, without those rolled back */
+	long		start[MAX_DEPTH + 1];	/* rows at each savepoint */
+} Txn;
+
+static bool
+run(Worker *worker, const char *format,...)
+{
+	char		sql[2048];
+	va_list		args;
+	PGresult   *result;
+
+	va_start(args, format);
+	vsnprintf(sql, sizeof(sql), format, args);
+	va_end(args);
+	result = query(worker, sql, 0, NULL);
+	PQclear(result);
+	return result != NULL;
+}
+
+static void
+note_event(Worker *worker, const char *event)
+{
+	fprintf(worker->log, "event %s\n", event);
+}
+
+static int
+random_topic_of(Worker *worker, const Group *group)
+{
+	return group->first_topic + random_below(worker, group->end_topic - group->first_topic);
+}
+
+/* ---- consuming ---- */
+
+/*
+ * One consume() and the row for each record, in one of three ways.  Rows of the
+ * result: partition, offset, key, value; a "fetch consume" line for each
+ * partition.  Returns the number of records, or -1.
+ */
+static void
+log_taken(Worker *worker, int topic, const PGresult *result)
+{
+	int			count = PQntuples(result);
+
+	for (int i = 0; i < count; i++)
+	{
+		const char *offset = PQgetvalue(result, i, 1);
+		int			producer;
+		long		number;
+
+		if (i == 0 || strcmp(PQgetvalue(result, i, 0), PQgetvalue(result, i - 1, 0)) != 0)
+			fprintf(worker->log, "%sfetch consume %s %s %s -", i == 0 ? "" : "\n",
+					topics[topic].name, PQgetvalue(result, i, 0), offset);
+		if (parse_value(worker, PQgetvalue(result, i, 3),
+						PQgetisnull(result, i, 2) ? NULL : PQgetvalue(result, i, 2),
+						&producer, &number))
+			fprintf(worker->log, " %s:%d.%ld", offset, producer, number);
+		else
+			fprintf(worker->log, " %s:corrupt", offset);
+	}
+	if (count > 0)
+		fprintf(worker->log, "\n");
+}
+
+/* The arguments of consume(), and who asks. */
+typedef struct Arguments
+{
+	char		max_records[16];
+	char		max_wait[24];
+	char		max_bytes[16];
+	char		consumer[16];
+	char		txn[24];
+	const char *params[7];
+} Arguments;
+
+static void
+choose_arguments(Txn *txn, int topic, Arguments *arguments)
+{
+	Worker	   *worker = txn->worker;
+
+	sprintf(arguments->max_records, "%u",
+			1 + random_below(worker, chance(worker, 25) ? 6 : 800));
+	sprintf(arguments->max_wait, "%u ms", chance(worker, 40) ? 0 : random_below(worker, 300));
+	sprintf(arguments->max_bytes, "%u",
+			chance(worker, 75) ? 52428800 : 1 + random_below(worker, 60000));
+	sprintf(arguments->consumer, "%d", worker->id);
+	sprintf(arguments->txn, "%ld", txn->number);
+	if (txn->all)
+	{
+		strcpy(arguments->max_records, "2000");
+		strcpy(arguments->max_wait, "0");
+		strcpy(arguments->max_bytes, "52428800");
+	}
+	arguments->params[0] = txn->group->name;
+	arguments->params[1] = topics[topic].name;
+	arguments->params[2] = arguments->max_records;
+	arguments->params[3] = arguments->max_wait;
+	arguments->params[4] = arguments->max_bytes;
+	arguments->params[5] = arguments->consumer;
+	arguments->params[6] = arguments->txn;
+}
+
+/* In one statement. */
+static int
+process_at_once(Txn *txn, int topic)
+{
+	Arguments	arguments;
+	PGresult   *result;
+	int			count;
+
+	choose_arguments(txn, topic, &arguments);
+	result = query(txn->worker,
+				   "WITH c AS MATERIALIZED (SELECT * FROM consume($1, $2, $3, $4, $5)),"
+				   " p AS (INSERT INTO stress_processed"
+				   " (consumer_group, topic, partition, record_offset, record, consumer, txn)"
+				   " SELECT $1, $2, _partition, _offset,"
+				   " split_part(value, '.', 1) || '.' || split_part(value, '.', 2), $6, $7 FROM c)"
+				   " SELECT _partition, _offset, key, value FROM c",
+				   7, arguments.params);
+	if (result == NULL)
+		return -1;
+	log_taken(txn->worker, topic, result);
+	count = PQntuples(result);
+	txn->rows += count;
+	PQclear(result);
+	return count;
+}
+
+/* Add the rows for a result of partition, offset, key, value. */
+static bool
+write_rows(Txn *txn, int topic, const PGresult *result)
+{
+	int			count = PQntuples(result);
+	size_t		size = 64 + (size_t) count * 32;
+	char	   *partitions = malloc(size);
+	char	   *offsets = malloc(size);
+	char	   *records = malloc(size);
+	char	   *p = partitions;
+	char	   *o = offsets;
+	char	   *r = records;
+	char		consumer[16];
+	char		number_text[24];
+	const char *params[] = {txn->group->name, topics[topic].name, partitions, offsets, records,
+	consumer, number_text};
+	PGresult   *inserted;
+
+	if (count == 0)
+		strcpy(partitions, "{}"), strcpy(offsets, "{}"), strcpy(records, "{}");
+	for (int i = 0; i < count; i++)
+	{
+		int			producer = -1;
+		long		number = -1;
+
+		(void) sscanf(PQgetvalue(result, i, 3), "%d.%ld.", &producer, &number);
+		p += sprintf(p, "%c%s", i ? ',' : '{', PQgetvalue(result, i, 0));
+		o += sprintf(o, "%c%s", i ? ',' : '{', PQgetvalue(result, i, 1));
+		r += sprintf(r, "%c%d.%ld", i ? ',' : '{', producer, number);
+	}
+	if (count > 0)
+		*p++ = *o++ = *r++ = '}', *p = *o = *r = '\0';
+	sprintf(consumer, "%d", txn->worker->id);
+	sprintf(number_text, "%ld", txn->number);
+	inserted = query(txn->worker,
+					 "INSERT INTO stress_processed"
+					 " (consumer_group, topic, partition, record_offset, record, consumer, txn)"
+					 " SELECT $1, $2, p, o, r, $6, $7"
+					 " FROM unnest($3::int[], $4::bigint[], $5::text[]) u (p, o, r)",
+					 7, params);
+	free(partitions);
+	free(offsets);
+	free(records);
+	PQclear(inserted);
+	if (inserted == NULL)
+		return false;
+	txn->rows += count;
+	return true;
+}
+
+/* To the client, and back in a second statement. */
+static int
+process_in_client(Txn *txn, int topic)
+{
+	Arguments	arguments;
+	PGresult   *result;
+	int			count;
+
+	choose_arguments(txn, topic, &arguments);
+	result = query(txn->worker,
+				   "SELECT _partition, _offset, key, value FROM consume($1, $2, $3, $4, $5)",
+				   5, arguments.params);
+	if (result == NULL)
+		return -1;
+	log_taken(txn->worker, topic, result);
+	random_pause(txn->worker);
+	count = write_rows(txn, topic, result) ? PQntuples(result) : -1;
+	PQclear(result);
+	return count;
+}
+
+/* Piece by piece; all that the cursor returns belongs to this transaction. */
+static int
+process_by_cursor(Txn *txn, int topic)
+{
+	Worker	   *worker = txn->worker;
+	PGresult   *result;
+	int			total = 0;
+	bool		stale = chance(worker, 20);
+
+	if (!run(worker, "DECLARE c CURSOR FOR SELECT _partition, _offset, key, value"
+			 " FROM consume('%s', '%s', %u)",
+			 txn->group->name, topics[topic].name, 1 + random_below(worker, 300)))
+		return -1;
+	if (stale)
+	{
+		/* opened in a savepoint that is newer than the cursor: refused */
+		if (!run(worker, "SAVEPOINT stale"))
+			return -1;
+		result = PQexec(worker->conn, "FETCH 1 FROM c");
+		if (PQresultStatus(result) == PGRES_TUPLES_OK)
+			fprintf(worker->log, "error XXXXX a cursor older than its savepoint consumed\n");
+		else if (!connection_lost(worker) &&
+				 strcmp(PQresultErrorField(result, PG_DIAG_SQLSTATE), "55000") == 0)
+			note_event(worker, "stale-cursor-refused");
+		else
+			note_error(worker, result);
+		PQclear(result);
+		return run(worker, "ROLLBACK TO stale; RELEASE stale; CLOSE c") ? 0 : -1;
+	}
+	for (;;)
+	{
+		char		sql[64];
+		int			count;
+
+		snprintf(sql, sizeof(sql), "FETCH %u FROM c", 1 + random_below(worker, 150));
+		result = query(worker, sql, 0, NULL);
+		if (result == NULL)
+			return -1;
+		count = PQntuples(result);
+		log_taken(worker, topic, result);
+		if (count > 0 && !write_rows(txn, topic, result))
+			count = -1;
+		PQclear(result);
+		if (count < 0)
+			return -1;
+		if (count == 0)
+			break;
+		total += count;
+	}
+	note_event(worker, "cursor");
+	return run(worker, "CLOSE c") ? total : -1;
+}
+
+static int
+process(Txn *txn, bool in_block)
+{
+	static const char *const points[] = {"consume-locked", "consume-read", "read-hint", "read-snapshot"};
+	int			topic = random_topic_of(txn->worker, txn->group);
+	uint32_t	dice = random_below(txn->worker, 100);
+
+	if (!in_block)
+		random_point(txn->worker, points, 4);
+	if (!in_block || dice < 50)
+		return process_at_once(txn, topic);
+	return dice < 80 ? process_in_client(txn, topic) : process_by_cursor(txn, topic);
+}
+
+/* ---- savepoints ---- */
+
+static bool
+savepoint(Txn *txn)
+{
+	if (txn->depth == MAX_DEPTH)
+		return true;
+	if (!run(txn->worker, "SAVEPOINT s%d", txn->depth + 1))
+		return false;
+	txn->start[++txn->depth] = txn->rows;
+	return true;
+}
+
+static bool
+rollback_to(Txn *txn)
+{
+	int			target;
+
+	if (txn->depth == 0)
+		return true;
+	target = 1 + random_below(txn->worker, txn->depth);
+	if (!run(txn->worker, "ROLLBACK TO s%d", target))
+		return false;
+	if (txn->rows != txn->start[target])
+		note_event(txn->worker, "savepoint-rolled-back");
+	txn->rows = txn->start[target];
+	txn->depth = target;
+	return true;
+}
+
+static bool
+release(Txn *txn)
+{
+	int			target;
+
+	if (txn->depth == 0)
+		return true;
+	target = 1 + random_below(txn->worker, txn->depth);
+	if (!run(txn->worker, "RELEASE s%d", target))
+		return false;
+	txn->depth = target - 1;
+	return true;
+}
+
+/* ---- transactions ---- */
+
+/* Leave without a word, as a process that is killed does. */
+static void
+die(Worker *worker)
+{
+	note_event(worker, "died");
+	shutdown(PQsocket(worker->conn), SHUT_RDWR);
+	PQclear(PQexec(worker->conn, "SELECT 1"));
+}
+
+static bool
+step(Txn *txn)
+{
+	Worker	   *worker = txn->worker;
+	uint32_t	dice = random_below(worker, 1000);
+
+	if (dice < 600)
+		return process(txn, true) >= 0;
+	if (dice < 750)
+		return savepoint(txn);
+	if (dice < 850)
+		return rollback_to(txn);
+	if (dice < 920)
+		return release(txn);
+	if (dice < 970)
+		return txn->depth == 0 ||
+			(!run(worker, "SELECT 1 / 0") && !connection_lost(worker) && rollback_to(txn));
+	if (dice < 985)
+	{
+		die(worker);
+		return false;
+	}
+	return true;
+}
+
+/* "consumer-end": how many rows it left behind, if it took place. */
+static void
+end_txn(Txn *txn, bool async, const char *outcome)
+{
+	fprintf(txn->worker->log, "consumer-end %d %ld %s %s %ld\n", txn->worker->id, txn->number,
+			async ? "async" : "sync", outcome, txn->rows);
+}
+
+static void
+commit(Txn *txn, bool async)
+{
+	Worker	   *worker = txn->worker;
+	PGresult   *result = PQexec(worker->conn, "COMMIT");
+
+	if (PQresultStatus(result) == PGRES_COMMAND_OK)
+		end_txn(txn, async, strcmp(PQcmdStatus(result), "COMMIT") == 0 ? "ok" : "fail");
+	else
+	{
+		note_error(worker, result);
+		end_txn(txn, async, connection_lost(worker) ? "info" : "fail");
+	}
+	PQclear(result);
+}
+
+static void
+explicit_txn(Txn *txn, bool async, bool prepares)
+{
+	Worker	   *worker = txn->worker;
+	uint32_t	dice = random_below(worker, 100);
+	const char *isolation = dice < 65 ? "READ COMMITTED" : dice < 88 ? "REPEATABLE READ" : "SERIALIZABLE";
+
+	txn->broken = !run(worker, "BEGIN ISOLATION LEVEL %s; SET LOCAL synchronous_commit = %s",
+					   isolation, async ? "off" : "on");
+	do
+	{
+		if (!txn->broken)
+			txn->broken = !step(txn);
+		random_pause(worker);
+	} while (!txn->broken && chance(worker, 65));
+
+	dice = random_below(worker, 100);
+	if (connection_lost(worker))
+		end_txn(txn, async, "fail");
+	else if (txn->broken || dice >= 85)
+	{
+		(void) run(worker, "ROLLBACK");
+		end_txn(txn, async, "fail");
+	}
+	else if (dice < 15 && prepares && !async_only && reserve_prepared())
+		end_txn(txn, async, prepare_transaction(worker, txn->number, false) ? "prepared" : "fail");
+	else
+		commit(txn, async);
+}
+
+/* One statement that is a transaction; how many records it got. */
+static int
+autocommit(Txn *txn, bool async)
+{
+	int			count = -1;
+
+	if (run(txn->worker, "SET synchronous_commit = %s", async ? "off" : "on"))
+	{
+		count = process(txn, false);
+		if (count < 0 && connection_lost(txn->worker))
+		{
+			/* how many they were is unknown */
+			txn->rows = -1;
+			end_txn(txn, async, "info");
+			return -1;
+		}
+	}
+	end_txn(txn, async, count < 0 ? "fail" : "ok");
+	return count;
+}
+
+static void
+wait_for_news(Txn *txn)
+{
+	Worker	   *worker = txn->worker;
+	const char *topic = topics[random_topic_of(worker, txn->group)].name;
+	char		quoted[64] = "NULL";
+
+	if (chance(worker, 70))
+		snprintf(quoted, sizeof(quoted), "'%s'", topic);
+	if (run(worker, "CALL wait_for_records('%s', %s, '%u ms')", txn->group->name, quoted,
+			random_below(worker, 400)))
+		note_event(worker, "waited-for-records");
+}
+
+/* In all topics of the group, until there is nothing left. */
+static void
+drain(Consumer *consumer, long *number)
+{
+	Worker	   *worker = &consumer->worker;
+	int			idle = 0;
+
+	while (idle < 3)
+	{
+		int			count = 0;
+
+		for (int t = consumer->group->first_topic; t < consumer->group->end_topic; t++)
+		{
+			Txn			txn = {.worker = worker, .group = consumer->group, .number = (*number)++,
+			.all = true};
+			int			got = process_at_once(&txn, t);
+
+			if (got < 0 && connection_lost(worker))
+				txn.rows = -1;
+			end_txn(&txn, false, got >= 0 ? "ok" : connection_lost(worker) ? "info" : "fail");
+			if (connection_lost(worker))
+				connect_worker(worker);
+			count += got != 0;
+		}
+		idle = count > 0 ? 0 : idle + 1;
+		if (count == 0)
+			usleep(20000);
+	}
+}
+
+void *
+consumer_main(void *arg)
+{
+	Consumer   *consumer = arg;
+	Worker	   *worker = &consumer->worker;
+	long		number = 0;
+	bool		prepares = true;
+
+	worker->group_errors = true;
+	connect_worker(worker);
+	while (!settled)
+	{
+		Txn			txn = {.worker = worker, .group = consumer->group, .number = number++};
+		uint32_t	dice = random_below(worker, 100);
+		bool		async = async_only || chance(worker, 40);
+
+		if (prepares && stopping)
+		{
+			no_more_prepares();
+			prepares = false;
+		}
+		if (connection_lost(worker))
+			connect_worker(worker);
+		while (holding)
+			usleep(2000);
+		if (dice < 10)
+			wait_for_news(&txn);
+		else if (dice < 40)
+			(void) autocommit(&txn, async);
+		else
+			explicit_txn(&txn, async, prepares);
+	}
+	if (prepares)
+		no_more_prepares();
+	if (connection_lost(worker))
+		connect_worker(worker);
+	(void) run(worker, "SET synchronous_commit = on; SET qtopic.debug_point = ''");
+	drain(consumer, &number);
+	PQfinish(worker->conn);
+	fclose(worker->log);
+	return NULL;
+}
+
+/* What nobody else has taken, when all others have ended; and the positions. */
+void
+end_groups(Worker *worker)
+{
+	PGresult   *result;
+
+	for (int g = 0; g < group_count; g++)
+	{
+		Consumer	consumer = {.worker = *worker, .group = &groups[g]};
+		long		number = 1000000 * (g + 1);
+
+		consumer.worker.id = LAST_CONSUMER;
+		drain(&consumer, &number);
+		worker->conn = consumer.worker.conn;
+		worker->text = consumer.worker.text;
+		worker->text_size = consumer.worker.text_size;
+		for (int t = groups[g].first_topic; t < groups[g].end_topic; t++)
+			fprintf(worker->log, "group %s %s\n", groups[g].name, topics[t].name);
+	}
+
+	result = query(worker, "SELECT consumer_group, topic, partition, current_offset, lag"
+				   " FROM qtopic_group_lag ORDER BY 1, 2, 3", 0, NULL);
+	if (result == NULL)
+		fatal("cannot read the positions: %s", PQerrorMessage(worker->conn));
+	for (int i = 0; i < PQntuples(result); i++)
+		fprintf(worker->log, "position %s %s %s %s %s\n", PQgetvalue(result, i, 0),
+				PQgetvalue(result, i, 1), PQgetvalue(result, i, 2),
+				PQgetvalue(result, i, 3), PQgetvalue(result, i, 4));
+	PQclear(result);
+}
+
+/* The table, a line for each run of rows of one transaction and partition. */
+void
+write_processed(Worker *worker)
+{
+	PGresult   *result;
+
+	if (!run(worker, "BEGIN; DECLARE c NO SCROLL CURSOR FOR"
+			 " SELECT consumer_group, topic, partition, consumer, txn, record_offset, record, old_offset"
+			 " FROM stress_processed ORDER BY consumer_group, topic, partition, seq"))
+		fatal("cannot read what was processed: %s", PQerrorMessage(worker->conn));
+	while ((result = query(worker, "FETCH 20000 FROM c", 0, NULL)) && PQntuples(result) > 0)
+	{
+		bool		open = false;
+
+		for (int i = 0; i < PQntuples(result); i++)
+		{
+			bool		reset = strcmp(PQgetvalue(result, i, 6), "reset") == 0;
+			bool		same = open && !reset;
+
+			for (int c = 0; same && c < 5; c++)
+				same = strcmp(PQgetvalue(result, i, c), PQgetvalue(result, i - 1, c)) == 0;
+			if (!same && open)
+				fprintf(worker->log, "\n");
+			if (reset)
+				fprintf(worker->log, "reset %s %s %s %s %s\n", PQgetvalue(result, i, 0),
+						PQgetvalue(result, i, 1), PQgetvalue(result, i, 2),
+						PQgetisnull(result, i, 7) ? "-" : PQgetvalue(result, i, 7),
+						PQgetvalue(result, i, 5));
+			else
+			{
+				if (!same)
+					fprintf(worker->log, "processed %s %s %s %s %s", PQgetvalue(result, i, 0),
+							PQgetvalue(result, i, 1), PQgetvalue(result, i, 2),
+							PQgetvalue(result, i, 3), PQgetvalue(result, i, 4));
+				fprintf(worker->log, " %s:%s", PQgetvalue(result, i, 5), PQgetvalue(result, i, 6));
+			}
+			open = !reset;
+		}
+		if (open)
+			fprintf(worker->log, "\n");
+		PQclear(result);
+	}
+	if (result == NULL)
+		fatal("cannot read what was processed: %s", PQerrorMessage(worker->conn));
+	PQclear(result);
+	(void) run(worker, "COMMIT");
+}
+
+/* ---- what happens to groups and topics ---- */
+
+/* Not in the last moment: the groups must come to an end. */
+static bool
+end_or_not(Worker *worker, const char *event)
+{
+	uint32_t	dice = random_below(worker, 100);
+
+	if (dice < 30)
+	{
+		note_event(worker, "reset-rolled-back");
+		return run(worker, "ROLLBACK");
+	}
+	usleep(random_below(worker, 30000));
+	if (!run(worker, "COMMIT"))
+	{
+		(void) run(worker, "ROLLBACK");
+		return false;
+	}
+	note_event(worker, event);
+	return true;
+}
+
+/* A place that is mostly near the position. */
+static void
+random_target(Worker *worker, char *target, size_t size, const char **event)
+{
+	uint32_t	dice = random_below(worker, 100);
+
+	if (dice < 2)
+		snprintf(target, size, "'earliest'"), *event = "reset-earliest";
+	else if (dice < 15)
+		snprintf(target, size, "'latest'"), *event = "reset-latest";
+	else if (dice < 25)
+		snprintf(target, size, "'current'"), *event = "reset-current";
+	else if (dice < 50)
+		snprintf(target, size, "to_offset => %u", random_below(worker, 20000)),
+			*event = "reset-offset";
+	else if (dice < 60)
+		snprintf(target, size, "to_time => clock_timestamp() - '%u ms'::interval",
+				 random_below(worker, 3000)), *event = "reset-time";
+	else
+		snprintf(target, size, "shift_by => %d", (int) random_below(worker, 2000) - 1000),
+			*event = "reset-shift";
+}
+
+/* reset_offsets() in the group "wanderer". */
+static void
+reset(Worker *worker)
+{
+	const Group *group = &groups[2];
+	const char *topic = topics[random_topic_of(worker, group)].name;
+	const char *event;
+	char		target[128];
+	char		partition[32] = "";
+
+	random_target(worker, target, sizeof(target), &event);
+	if (chance(worker, 70))
+		snprintf(partition, sizeof(partition), ", partition => %u",
+				 random_below(worker, partitions_of(group->first_topic)));
+	if (chance(worker, 20) &&
+		run(worker, "SELECT reset_offsets('%s', '%s', %s%s, dry_run => true)",
+			group->name, topic, target, partition))
+		note_event(worker, "reset-dry-run");
+	if (run(worker, "BEGIN") &&
+		(chance(worker, 70) || (run(worker, "SAVEPOINT s; SELECT reset_offsets('%s', '%s', 'earliest'); ROLLBACK TO s",
+											group->name, topic))) &&
+		run(worker,
+			"WITH r AS MATERIALIZED (SELECT * FROM reset_offsets('%s', '%s', %s%s))"
+			" INSERT INTO stress_processed"
+			" (consumer_group, topic, partition, record_offset, record, old_offset)"
+			" SELECT '%s', '%s', _partition, new_offset, 'reset', old_offset FROM r",
+			group->name, topic, target, partition, group->name, topic))
+		(void) end_or_not(worker, event);
+	else
+		(void) run(worker, "ROLLBACK");
+}
+
+/* The rows that say that a group begins anew; partition -1: in all. */
+static bool
+note_beginning(Worker *worker, const Group *group, const char *topic, int partition)
+{
+	return run(worker,
+			   "INSERT INTO stress_processed (consumer_group, topic, partition, record_offset, record)"
+			   " SELECT '%s', '%s', p, 0, 'reset' FROM generate_series(%d, %d) p",
+			   group->name, topic, partition < 0 ? 0 : partition,
+			   partition < 0 ? MAX_PARTITIONS - 1 : partition);
+}
+
+/* delete_offsets(), delete_group() and create_group() of "throw-away". */
+static void
+throw_away(Worker *worker)
+{
+	const Group *group = &groups[3];
+	int			topic = random_topic_of(worker, group);
+	const char *name = topics[topic].name;
+	uint32_t	dice = random_below(worker, 100);
+	int			partition = chance(worker, 50) ? -1 : (int) random_below(worker, partitions_of(topic));
+	char		argument[32] = "";
+
+	if (partition >= 0)
+		snprintf(argument, sizeof(argument), ", %d", partition);
+	if (!run(worker, "BEGIN"))
+		return;
+	if (dice < 40)
+	{
+		if (run(worker, "SELECT delete_offsets('%s', '%s'%s)", group->name, name, argument) &&
+			note_beginning(worker, group, name, partition))
+			(void) end_or_not(worker, "delete-offsets");
+		else
+			(void) run(worker, "ROLLBACK");
+		return;
+	}
+	if (run(worker, "SELECT delete_group('%s')", group->name) &&
+		note_beginning(worker, group, name, -1) &&
+		(dice < 70 || run(worker, "SELECT create_group('%s', '%s')", group->name, name)))
+		(void) end_or_not(worker, dice < 70 ? "delete-group" : "delete-and-create-group");
+	else
+		(void) run(worker, "ROLLBACK");
+}
+
+/* One of the topics that may gets another partition. */
+static void
+add_partition(Worker *worker)
+{
+	int			t = 1 + random_below(worker, topic_count - 1);
+	int			count = partitions_of(t);
+
+	if (count >= topics[t].max_partitions)
+		return;
+	if (!run(worker, "BEGIN; SELECT alter_topic('%s', %d)", topics[t].name, count + 1))
+		(void) run(worker, "ROLLBACK");
+	else if (chance(worker, 30))
+		(void) run(worker, "ROLLBACK");
+	else
+	{
+		usleep(random_below(worker, 50000));
+		if (run(worker, "COMMIT"))
+			note_event(worker, "partition-added");
+	}
+	/* also when it is unknown whether it took place */
+	if (connection_lost(worker))
+		connect_worker(worker);
+	count_partitions(worker);
+}
+
+/* Everything that happens to groups and topics, at random times. */
+void *
+keeper_main(void *arg)
+{
+	Keeper	   *keeper = arg;
+	Worker	   *worker = &keeper->worker;
+	double		began = now();
+	double		last_deletion = began;
+	double		next_partition = began + keeper->seconds / 10;
+
+	worker->group_errors = true;
+	connect_worker(worker);
+	while (!stopping)
+	{
+		double		time = now();
+
+		usleep(50000 + random_below(worker, 250000));
+		if (connection_lost(worker))
+			connect_worker(worker);
+		if (async_only)
+			continue;
+		if (time > next_partition)
+		{
+			add_partition(worker);
+			next_partition = now() + keeper->seconds / 8;
+		}
+		else if (time > last_deletion + keeper->seconds / 12 && time < began + keeper->seconds * 0.7)
+		{
+			throw_away(worker);
+			last_deletion = now();
+		}
+		else
+			reset(worker);
+	}
+	PQfinish(worker->conn);
+	fclose(worker->log);
+	return NULL;
+}
+
+/* Holds an old snapshot, again and again, each for a part of the run. */
+void *
+sleeper_main(void *arg)
+{
+	Keeper	   *keeper = arg;
+	Worker	   *worker = &keeper->worker;
+
+	connect_worker(worker);
+	while (!stopping)
+	{
+		double		until = now() + keeper->seconds / 4;
+
+		if (connection_lost(worker))
+			connect_worker(worker);
+		if (run(worker, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM stress_outcome"))
+			note_event(worker, "old-snapshot");
+		while (!stopping && now() < until && !async_only)
+			usleep(50000);
+		(void) run(worker, "COMMIT");
+		usleep(200000 + random_below(worker, 500000));
+	}
+	PQfinish(worker->conn);
+	fclose(worker->log);
+	return NULL;
+}
