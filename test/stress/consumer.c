@@ -349,6 +349,16 @@ release(Txn *txn)
 
 /* ---- transactions ---- */
 
+/* Some other consumer ends, wherever it is. */
+static bool
+kill_another(Worker *worker)
+{
+	note_event(worker, "killed-another");
+	return run(worker, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+			   " WHERE application_name LIKE 'stress_consumer%%' AND pid <> pg_backend_pid()"
+			   " ORDER BY random() LIMIT 1");
+}
+
 /* Leave without a word, as a process that is killed does. */
 static void
 die(Worker *worker)
@@ -364,9 +374,9 @@ step(Txn *txn)
 	Worker	   *worker = txn->worker;
 	uint32_t	dice = random_below(worker, 1000);
 
-	if (dice < 600)
-		return process(txn, true) >= 0;
-	if (dice < 750)
+	if (dice < 550)
+		return holding || process(txn, true) >= 0;
+	if (dice < 700)
 		return savepoint(txn);
 	if (dice < 850)
 		return rollback_to(txn);
@@ -380,7 +390,7 @@ step(Txn *txn)
 		die(worker);
 		return false;
 	}
-	return true;
+	return chance(worker, 50) || kill_another(worker);
 }
 
 /* "consumer-end": how many rows it left behind, if it took place. */
@@ -421,7 +431,7 @@ explicit_txn(Txn *txn, bool async, bool prepares)
 		if (!txn->broken)
 			txn->broken = !step(txn);
 		random_pause(worker);
-	} while (!txn->broken && chance(worker, 65));
+	} while (!txn->broken && chance(worker, 72));
 
 	dice = random_below(worker, 100);
 	if (connection_lost(worker))
@@ -509,10 +519,12 @@ consumer_main(void *arg)
 	Worker	   *worker = &consumer->worker;
 	long		number = 0;
 	bool		prepares = true;
+	int			more = 15;
 
 	worker->group_errors = true;
 	connect_worker(worker);
-	while (!settled)
+	/* some more when no records come any longer: nobody may forget the last ones */
+	while (!settled || more-- > 0)
 	{
 		Txn			txn = {.worker = worker, .group = consumer->group, .number = number++};
 		uint32_t	dice = random_below(worker, 100);
@@ -796,7 +808,7 @@ keeper_main(void *arg)
 			add_partition(worker);
 			next_partition = now() + keeper->seconds / 8;
 		}
-		else if (time > last_deletion + keeper->seconds / 12 && time < began + keeper->seconds * 0.7)
+		else if (time > last_deletion + keeper->seconds / 20 && time < began + keeper->seconds * 0.7)
 		{
 			throw_away(worker);
 			last_deletion = now();
