@@ -119,7 +119,7 @@ choose_arguments(Txn *txn, int topic, Arguments *arguments)
 
 	sprintf(arguments->max_records, "%u",
 			1 + random_below(worker, chance(worker, 25) ? 6 : 800));
-	sprintf(arguments->max_wait, "%u ms", chance(worker, 40) ? 0 : random_below(worker, 300));
+	sprintf(arguments->max_wait, "%u ms", chance(worker, 40) ? 0 : random_below(worker, settled ? 20 : 300));
 	sprintf(arguments->max_bytes, "%u",
 			chance(worker, 75) ? 52428800 : 1 + random_below(worker, 60000));
 	sprintf(arguments->consumer, "%d", worker->id);
@@ -418,7 +418,7 @@ commit(Txn *txn, bool async)
 }
 
 static void
-explicit_txn(Txn *txn, bool async, bool prepares)
+explicit_txn(Txn *txn, bool async)
 {
 	Worker	   *worker = txn->worker;
 	uint32_t	dice = random_below(worker, 100);
@@ -441,7 +441,7 @@ explicit_txn(Txn *txn, bool async, bool prepares)
 		(void) run(worker, "ROLLBACK");
 		end_txn(txn, async, "fail");
 	}
-	else if (dice < 15 && prepares && !async_only && reserve_prepared())
+	else if (dice < 15 && !async_only && reserve_prepared(worker))
 		end_txn(txn, async, prepare_transaction(worker, txn->number, false) ? "prepared" : "fail");
 	else
 		commit(txn, async);
@@ -478,7 +478,7 @@ wait_for_news(Txn *txn)
 	if (chance(worker, 70))
 		snprintf(quoted, sizeof(quoted), "'%s'", topic);
 	if (run(worker, "CALL wait_for_records('%s', %s, '%u ms')", txn->group->name, quoted,
-			random_below(worker, 400)))
+			random_below(worker, settled ? 20 : 400)))
 		note_event(worker, "waited-for-records");
 }
 
@@ -518,36 +518,31 @@ consumer_main(void *arg)
 	Consumer   *consumer = arg;
 	Worker	   *worker = &consumer->worker;
 	long		number = 0;
-	bool		prepares = true;
 	int			more = 15;
 
 	worker->group_errors = true;
 	connect_worker(worker);
-	/* some more when no records come any longer: nobody may forget the last ones */
+	/* the last records are for when no more come: nobody may forget them */
 	while (!settled || more-- > 0)
 	{
 		Txn			txn = {.worker = worker, .group = consumer->group, .number = number++};
 		uint32_t	dice = random_below(worker, 100);
 		bool		async = async_only || chance(worker, 40);
 
-		if (prepares && stopping)
-		{
-			no_more_prepares();
-			prepares = false;
-		}
 		if (connection_lost(worker))
 			connect_worker(worker);
-		while (holding)
+		while (holding || (stopping && !settled))
 			usleep(2000);
 		if (dice < 10)
 			wait_for_news(&txn);
 		else if (dice < 40)
 			(void) autocommit(&txn, async);
 		else
-			explicit_txn(&txn, async, prepares);
+			explicit_txn(&txn, async);
 	}
-	if (prepares)
-		no_more_prepares();
+	no_more_prepares();
+	while (!decided)
+		usleep(2000);
 	if (connection_lost(worker))
 		connect_worker(worker);
 	(void) run(worker, "SET synchronous_commit = on; SET qtopic.debug_point = ''");

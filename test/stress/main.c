@@ -25,6 +25,7 @@ const int	topic_count = TOPIC_COUNT;
 
 volatile bool stopping = false;
 volatile bool settled = false;
+volatile bool decided = false;
 volatile bool standby_settled = false;
 volatile bool async_only = false;
 volatile bool holding = false;
@@ -36,6 +37,9 @@ static uint64_t seed;
 static volatile int partition_counts[TOPIC_COUNT];
 static int	worker_count = 0;
 
+static double began;
+
+static void progress(const char *what);
 static void on_signal(int signo);
 static void init_worker(Worker *worker, const char *name, const char *conninfo);
 static void start(Worker *worker, void *(*main) (void *), void *arg);
@@ -49,7 +53,6 @@ main(int argc, char **argv)
 	const char *standby;
 	int			producers;
 	double		seconds;
-	double		began = now();
 	int			nreaders = 0;
 	Worker		self;
 	Worker		decider;
@@ -64,6 +67,7 @@ main(int argc, char **argv)
 	if (argc < 6)
 		fatal("usage: driver CONNINFO LOGDIR SECONDS SEED PRODUCERS [STANDBY-CONNINFO]");
 	conninfo = argv[1];
+	began = now();
 	log_dir = argv[2];
 	seconds = atof(argv[3]);
 	seed = strtoull(argv[4], NULL, 10);
@@ -153,9 +157,11 @@ main(int argc, char **argv)
 		usleep(50000);
 
 	stopping = true;
+	progress("stopping");
 	for (int i = 0; i < producers; i++)
 		pthread_join(producer[i].thread, NULL);
-	pthread_join(decider.thread, NULL);
+	while (!producers_decided())
+		usleep(5000);
 	pthread_join(keeper.worker.thread, NULL);
 	pthread_join(sleeper.worker.thread, NULL);
 	pthread_join(maintenance.thread, NULL);
@@ -165,6 +171,7 @@ main(int argc, char **argv)
 	if (!count_partitions(&self))
 		fatal("cannot count the partitions");
 	settled = true;
+	progress("settled");
 	if (standby)
 	{
 		wait_for_standby(&self, standby);
@@ -172,13 +179,18 @@ main(int argc, char **argv)
 	}
 	for (int i = 0; i < nreaders; i++)
 		pthread_join(reader[i].worker.thread, NULL);
+	pthread_join(decider.thread, NULL);
+	decided = true;
 	for (int i = 0; i < CONSUMER_COUNT; i++)
 		pthread_join(consumer[i].worker.thread, NULL);
+	progress("the consumers have ended");
 
 	read_all(&self);
+	progress("all was read");
 	end_groups(&self);
 	write_truth(&self);
 	write_processed(&self);
+	progress("complete");
 	fprintf(self.log, "complete\n");
 	fclose(self.log);
 	return 0;
@@ -204,6 +216,13 @@ fatal(const char *format,...)
 	fprintf(stderr, "\n");
 	va_end(args);
 	exit(2);
+}
+
+/* For the log of the test: what takes how long. */
+static void
+progress(const char *what)
+{
+	fprintf(stderr, "driver: %.1f s: %s\n", now() - began, what);
 }
 
 static void

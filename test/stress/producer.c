@@ -49,6 +49,7 @@ typedef struct Prepared
 static pthread_mutex_t prepared_lock = PTHREAD_MUTEX_INITIALIZER;
 static Prepared *prepared = NULL;
 static int	prepared_count = 0;
+static int	undecided = 0;		/* of these: of producers */
 static volatile int preparers = 0;	/* who may still prepare */
 
 static bool
@@ -534,6 +535,16 @@ autocommit(Txn *txn)
 	end_txn(txn, "ok");
 }
 
+static void
+count_prepared(int worker_id, int change)
+{
+	pthread_mutex_lock(&prepared_lock);
+	prepared_count += change;
+	if (worker_id < FIRST_CONSUMER)
+		undecided += change;
+	pthread_mutex_unlock(&prepared_lock);
+}
+
 bool
 prepare_transaction(Worker *worker, long txn, bool overflowed_txn)
 {
@@ -548,9 +559,7 @@ prepare_transaction(Worker *worker, long txn, bool overflowed_txn)
 	if (!entry->certain && !connection_lost(worker))
 	{
 		free(entry);
-		pthread_mutex_lock(&prepared_lock);
-		prepared_count--;
-		pthread_mutex_unlock(&prepared_lock);
+		count_prepared(worker->id, -1);
 		return false;
 	}
 	entry->due = now() + (dice < 70 ? random_below(worker, 50) :
@@ -576,16 +585,22 @@ no_more_prepares(void)
 
 /* May one more transaction be prepared?  If so, it is counted. */
 bool
-reserve_prepared(void)
+reserve_prepared(const Worker *worker)
 {
 	bool		may;
 
 	pthread_mutex_lock(&prepared_lock);
 	may = prepared_count < MAX_PREPARED;
-	if (may)
-		prepared_count++;
+	prepared_count += may;
+	undecided += may && worker->id < FIRST_CONSUMER;
 	pthread_mutex_unlock(&prepared_lock);
 	return may;
+}
+
+bool
+producers_decided(void)
+{
+	return __sync_fetch_and_add(&undecided, 0) == 0;
 }
 
 static void
@@ -631,7 +646,7 @@ explicit_txn(Txn *txn)
 		end_txn(txn, "fail");
 		return;
 	}
-	if (!txn->broken && dice < 15 && !async_only && reserve_prepared())
+	if (!txn->broken && dice < 15 && !async_only && reserve_prepared(worker))
 	{
 		end_txn(txn, prepare_transaction(worker, txn->number, txn->overflowed) ?
 				"prepared" : "fail");
@@ -774,10 +789,8 @@ decider_main(void *arg)
 			decide(worker, entry);
 			if (entry->overflowed)
 				__sync_fetch_and_sub(&overflowed, 1);
+			count_prepared(entry->producer, -1);
 			free(entry);
-			pthread_mutex_lock(&prepared_lock);
-			prepared_count--;
-			pthread_mutex_unlock(&prepared_lock);
 		}
 		else if (last)
 			break;

@@ -70,7 +70,8 @@ typedef struct Worker
 
 /* Set by main for all. */
 extern volatile bool stopping;	/* producers end their transaction and stop */
-extern volatile bool settled;	/* no transaction is open or prepared any more */
+extern volatile bool settled;	/* no producer's transaction is open or prepared any more */
+extern volatile bool decided;	/* nor any other */
 extern volatile bool standby_settled;	/* and the standby has replayed them */
 extern volatile bool async_only;	/* a crash is near: no transaction flushes WAL */
 extern volatile bool holding;	/* it is very near: readers, which flush, wait */
@@ -132,8 +133,11 @@ extern void *decider_main(void *arg);
  */
 extern void may_prepare(void);
 extern void no_more_prepares(void);
-extern bool reserve_prepared(void);
+extern bool reserve_prepared(const Worker *worker);
 extern bool prepare_transaction(Worker *worker, long txn, bool overflowed);
+
+/* Is no producer's transaction prepared? */
+extern bool producers_decided(void);
 
 /* ---- reader.c ---- */
 

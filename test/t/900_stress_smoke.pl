@@ -17,7 +17,7 @@ use StressTest;
 use Test::More;
 
 run_stress(
-	seconds => $ENV{STRESS_SECONDS} // 6,
+	seconds => $ENV{STRESS_SECONDS} // 5,
 	seed => $ENV{STRESS_SEED},
 	crashes => 1,
 	producers => 8);
