@@ -1,5 +1,7 @@
 # Random transactions against random readers, through crashes: every partition
-# must show exactly the committed records, in order, to everybody.
+# must show exactly the committed records, in order, to everybody; and every
+# consumer group must process each of them once, in order, while its consumers
+# die, partitions are added and positions are moved by hand.  About two minutes.
 #
 # STRESS_SECONDS=60      how long
 # STRESS_SEED=N          repeats the choices, though not the timing

@@ -187,9 +187,10 @@ main(int argc, char **argv)
 
 	read_all(&self);
 	progress("all was read");
-	end_groups(&self);
+	for (int g = 0; g < group_count; g++)
+		drain_group(&self, g);
 	write_truth(&self);
-	write_processed(&self);
+	write_groups(&self);
 	progress("complete");
 	fprintf(self.log, "complete\n");
 	fclose(self.log);
@@ -331,6 +332,27 @@ query(Worker *worker, const char *sql, int nparams, const char *const *params)
 	note_error(worker, result);
 	PQclear(result);
 	return NULL;
+}
+
+bool
+run(Worker *worker, const char *format,...)
+{
+	char		sql[2048];
+	va_list		args;
+	PGresult   *result;
+
+	va_start(args, format);
+	vsnprintf(sql, sizeof(sql), format, args);
+	va_end(args);
+	result = query(worker, sql, 0, NULL);
+	PQclear(result);
+	return result != NULL;
+}
+
+void
+note_event(Worker *worker, const char *event)
+{
+	fprintf(worker->log, "event %s\n", event);
 }
 
 int

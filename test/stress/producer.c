@@ -8,8 +8,6 @@
  */
 #include "stress.h"
 
-#include <stdarg.h>
-
 #define MAX_DEPTH		8
 #define MAX_PREPARED	18
 
@@ -51,21 +49,6 @@ static Prepared *prepared = NULL;
 static int	prepared_count = 0;
 static int	undecided = 0;		/* of these: of producers */
 static volatile int preparers = 0;	/* who may still prepare */
-
-static bool
-run(Worker *worker, const char *format,...)
-{
-	char		sql[2048];
-	va_list		args;
-	PGresult   *result;
-
-	va_start(args, format);
-	vsnprintf(sql, sizeof(sql), format, args);
-	va_end(args);
-	result = query(worker, sql, 0, NULL);
-	PQclear(result);
-	return result != NULL;
-}
 
 static size_t
 random_padding(Worker *worker)

@@ -96,6 +96,12 @@ extern bool note_error(Worker *worker, const PGresult *result);
 extern PGresult *query(Worker *worker, const char *sql, int nparams,
 					   const char *const *params);
 
+/* A statement whose result is of no interest; did it succeed? */
+extern bool run(Worker *worker, const char *format,...);
+
+/* For the checker to count. */
+extern void note_event(Worker *worker, const char *event);
+
 /* How many partitions a topic has got; count them anew. */
 extern int	partitions_of(int topic);
 extern bool count_partitions(Worker *worker);
@@ -173,6 +179,13 @@ typedef struct Consumer
 	const Group *group;
 } Consumer;
 
+extern void *consumer_main(void *arg);
+
+/* Process what the consumers, which have ended, have left. */
+extern void drain_group(Worker *worker, int group);
+
+/* ---- keeper.c ---- */
+
 /* Who changes groups and topics, or sleeps. */
 typedef struct Keeper
 {
@@ -181,10 +194,11 @@ typedef struct Keeper
 } Keeper;
 
 extern const Group *group_of(int consumer);
-extern void *consumer_main(void *arg);
+extern int	random_topic_of(Worker *worker, const Group *group);
 extern void *keeper_main(void *arg);
 extern void *sleeper_main(void *arg);
-extern void end_groups(Worker *worker);
-extern void write_processed(Worker *worker);
+
+/* The groups at the end: their positions, and what they have processed. */
+extern void write_groups(Worker *worker);
 
 #endif							/* STRESS_H */

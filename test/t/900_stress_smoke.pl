@@ -5,7 +5,9 @@
 # append_without_lock, append_unlocks_after_reserve, scan_skips_unsettled,
 # scan_ignores_own, lso_is_next_offset, settled_inside_batch,
 # deferred_keeps_rolled_back, deferred_forgets_relabel, stop_not_remembered,
-# stop_of_statement_only, hint_always_usable and durable_read_never_flushes.
+# stop_of_statement_only, hint_always_usable and durable_read_never_flushes; and
+# in every run with position_is_end_of_log, position_read_before_lock and
+# position_unlocked_after_read.
 
 use strict;
 use warnings;
