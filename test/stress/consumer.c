@@ -511,7 +511,7 @@ void
 drain_group(Worker *worker, int group)
 {
 	Consumer	consumer = {.worker = *worker, .group = &groups[group]};
-	long		number = 1000000L * (group + 1);
+	static long number = 0;
 
 	consumer.worker.id = LAST_CONSUMER;
 	drain(&consumer, &number);

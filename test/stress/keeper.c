@@ -32,8 +32,16 @@ random_topic_of(Worker *worker, const Group *group)
 static void
 end_or_not(Worker *worker, const char *event)
 {
+	static long prepared = 0;
 	uint32_t	dice = random_below(worker, 100);
 
+	if (dice >= 75 && !async_only && reserve_prepared(worker))
+	{
+		note_event(worker, "keeper-prepared");
+		if (!prepare_transaction(worker, prepared++, false))
+			(void) run(worker, "ROLLBACK");
+		return;
+	}
 	if (dice < 30)
 	{
 		note_event(worker, "keeper-rolled-back");
@@ -74,7 +82,19 @@ random_target(Worker *worker, char *target, size_t size)
 	return "shift-by";
 }
 
-/* reset_offsets() in the group "wanderer". */
+/* reset_offsets(), and a row for each position. */
+static bool
+run_reset(Worker *worker, const Group *group, const char *topic, const char *target)
+{
+	return run(worker,
+			   "WITH r AS MATERIALIZED (SELECT * FROM reset_offsets('%s', '%s', %s))"
+			   " INSERT INTO stress_processed"
+			   " (consumer_group, topic, partition, record_offset, record, old_offset)"
+			   " SELECT '%s', '%s', _partition, new_offset, 'reset', old_offset FROM r",
+			   group->name, topic, target, group->name, topic);
+}
+
+/* At some time in the group "wanderer". */
 static void
 reset(Worker *worker)
 {
@@ -82,26 +102,22 @@ reset(Worker *worker)
 	const char *topic = topics[random_topic_of(worker, group)].name;
 	char		event[32];
 	char		target[128];
-	char		partition[32] = "";
+	size_t		len;
 
 	snprintf(event, sizeof(event), "reset-%s", random_target(worker, target, sizeof(target)));
+	len = strlen(target);
 	if (chance(worker, 70))
-		snprintf(partition, sizeof(partition), ", partition => %u",
+		snprintf(target + len, sizeof(target) - len, ", partition => %u",
 				 random_below(worker, partitions_of(group->first_topic)));
 	if (chance(worker, 20) &&
-		run(worker, "SELECT reset_offsets('%s', '%s', %s%s, dry_run => true)",
-			group->name, topic, target, partition))
+		run(worker, "SELECT reset_offsets('%s', '%s', %s, dry_run => true)",
+			group->name, topic, target))
 		note_event(worker, "reset-dry-run");
 	if (run(worker, "BEGIN") &&
 		(chance(worker, 70) ||
 		 run(worker, "SAVEPOINT s; SELECT reset_offsets('%s', '%s', 'earliest'); ROLLBACK TO s",
 			 group->name, topic)) &&
-		run(worker,
-			"WITH r AS MATERIALIZED (SELECT * FROM reset_offsets('%s', '%s', %s%s))"
-			" INSERT INTO stress_processed"
-			" (consumer_group, topic, partition, record_offset, record, old_offset)"
-			" SELECT '%s', '%s', _partition, new_offset, 'reset', old_offset FROM r",
-			group->name, topic, target, partition, group->name, topic))
+		run_reset(worker, group, topic, target))
 		end_or_not(worker, event);
 	else
 		(void) run(worker, "ROLLBACK");
@@ -209,6 +225,7 @@ keeper_main(void *arg)
 		else
 			reset(worker);
 	}
+	no_more_prepares();
 	PQfinish(worker->conn);
 	fclose(worker->log);
 	return NULL;
@@ -238,6 +255,22 @@ sleeper_main(void *arg)
 	PQfinish(worker->conn);
 	fclose(worker->log);
 	return NULL;
+}
+
+/*
+ * When all has been read, go back a little, in a transaction that is prepared:
+ * no record comes that would make anybody look again.
+ */
+void
+move_back_at_end(Worker *worker)
+{
+	const Group *group = &groups[2];
+
+	if (!run(worker, "BEGIN") ||
+		!run_reset(worker, group, topics[group->first_topic].name, "shift_by => -50") ||
+		!run(worker, "PREPARE TRANSACTION 'stress.end'") ||
+		!run(worker, "COMMIT PREPARED 'stress.end'"))
+		fatal("cannot move positions: %s", PQerrorMessage(worker->conn));
 }
 
 /* The positions at the end. */

@@ -103,6 +103,8 @@ main(int argc, char **argv)
 	}
 	keeper.seconds = sleeper.seconds = seconds;
 	init_worker(&keeper.worker, "keeper", conninfo);
+	keeper.worker.id = KEEPER;
+	may_prepare();
 	start(&keeper.worker, keeper_main, &keeper);
 	init_worker(&sleeper.worker, "sleeper", conninfo);
 	start(&sleeper.worker, sleeper_main, &sleeper);
@@ -187,6 +189,9 @@ main(int argc, char **argv)
 
 	read_all(&self);
 	progress("all was read");
+	for (int g = 0; g < group_count; g++)
+		drain_group(&self, g);
+	move_back_at_end(&self);
 	for (int g = 0; g < group_count; g++)
 		drain_group(&self, g);
 	write_truth(&self);
@@ -277,7 +282,7 @@ connect_worker(Worker *worker)
 			fatal("%s cannot connect: %s", worker->name, PQerrorMessage(worker->conn));
 		usleep(50000);
 	}
-	PQclear(PQexec(worker->conn, "SET client_min_messages = fatal"));
+	PQclear(PQexec(worker->conn, "SET client_min_messages = error"));
 }
 
 bool

@@ -172,6 +172,7 @@ extern void read_all(Worker *worker);
 #define CONSUMER_COUNT	10
 #define FIRST_CONSUMER	100
 #define LAST_CONSUMER	(FIRST_CONSUMER + CONSUMER_COUNT)
+#define KEEPER			(LAST_CONSUMER + 1)
 
 typedef struct Consumer
 {
@@ -197,6 +198,9 @@ extern const Group *group_of(int consumer);
 extern int	random_topic_of(Worker *worker, const Group *group);
 extern void *keeper_main(void *arg);
 extern void *sleeper_main(void *arg);
+
+/* When all groups are drained: give one something to read again. */
+extern void move_back_at_end(Worker *worker);
 
 /* The groups at the end: their positions, and what they have processed. */
 extern void write_groups(Worker *worker);
