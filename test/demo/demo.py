@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What qtopic does, shown and checked: produce, follow, load a warehouse.
+"""What qtopic does, shown and checked: produce, follow, maintain a search index
+in a consumer group, load a warehouse.
 
 test/bin/demo runs this on a throw-away server.  Exits with 1 if anything that
-was committed was not read or loaded exactly once and in order.
+was committed was not read, indexed or loaded exactly once and in order.
 
 EVENTS          how many events, default 200000
 QTOPIC_EVENTS   file of events, JSON lines (gzipped or not); without one they are made up
@@ -13,9 +14,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 from client import HERE, DemoError, Pgbench, Psql, copy_rows, run_file
+from indexers import MEMBERS, TOPICS as INDEXED_TOPICS, IndexerGroup
 from partitioner import partition_for_key
 from planted import all_defects
 from readers import NaiveReader, StreamReader
@@ -23,13 +26,15 @@ from readers import NaiveReader, StreamReader
 TOPICS = ('asset_request', 'page_view', 'search')
 PARTITIONS = 4
 PLACES = list(itertools.product(TOPICS, range(PARTITIONS)))
+INDEXED_PLACES = [place for place in PLACES if place[0] in INDEXED_TOPICS]
 BATCH = 500
 STEPS = (1, 1, 2, 3)            # the events of a business transaction
 CLIENTS = {'single': 4, 'batch': 2, 'business': 4}
 WAYS = {'single': 'one record a transaction',
         'batch': 'produce_batch(), %d records' % BATCH,
         'business': 'business transactions'}
-COUNTS = ('committed', 'streamed', 'loaded', 'naive_lost')
+COUNTS = ('committed', 'streamed', 'indexed', 'loaded', 'naive_lost')
+LOAD_PAUSE = 3          # seconds between two runs of the batch load
 DEFECT_TEXT = {
     'missing': 'committed, but not read',
     'doubled': 'read again',
@@ -37,6 +42,11 @@ DEFECT_TEXT = {
     'disordered': 'read out of order',
     'altered': 'read with another key, time or value',
     'misplaced': 'read at another place than they were produced to',
+    'unindexed': 'committed, but not in the search index',
+    'misindexed': 'twice or wrong in the search index',
+    'misordered': 'out of order in the search index',
+    'kept': 'in the search index by a process that was killed before its commit',
+    'behind': 'that the consumer group has not passed',
     'unloaded': 'committed, but not in the warehouse',
     'misloaded': 'twice or wrong in the warehouse',
 }
@@ -116,13 +126,57 @@ def load_events(count, path):
     return chunks
 
 
+class Loader(threading.Thread):
+    """The batch load: now and then, what is there."""
+
+    def __init__(self):
+        super().__init__(name='load', daemon=True)
+        self.psql = Psql('load')
+        self.producers_ended = threading.Event()
+        self.runs = 0
+        self.seconds = 0
+        self.error = None
+
+    def run(self):
+        try:
+            while not self.producers_ended.wait(LOAD_PAUSE):
+                self.load()
+            self.load()
+        except DemoError as error:
+            self.error = error
+
+    def load(self):
+        started = time.monotonic()
+        for place in PLACES:
+            self.psql.rows("CALL warehouse.load_partition('%s', %d)" % place)
+        self.seconds += time.monotonic() - started
+        self.runs += 1
+
+    def check(self):
+        if self.error:
+            raise DemoError('load: %s' % self.error)
+
+    def finish(self):
+        self.producers_ended.set()
+        self.join(120)
+        self.check()
+        if self.is_alive():
+            raise DemoError('the load did not come to the end')
+        self.psql.close()
+
+
 def produce_and_follow(chunks, watch):
-    """Producers and readers at once.  Returns the readers and seconds by lane."""
+    """Producers, readers, consumer group and batch load at once.  Returns the latter three
+    and seconds by lane."""
     readers = [StreamReader(topic, partition) for topic, partition in PLACES]
     naive = NaiveReader()
+    group = IndexerGroup(int(watch.row(
+        "SELECT count(*) FROM demo.source WHERE commits AND topic IN ('%s')" % "', '".join(INDEXED_TOPICS))[0]))
+    loader = Loader()
+    followers = readers + [naive, group, loader]
     started = time.monotonic()
-    for reader in readers + [naive]:
-        reader.start()
+    for follower in followers:
+        follower.start()
     producers = [Pgbench(lane, CLIENTS[lane], chunks[lane]) for lane in CLIENTS]
     seconds = {}
     try:
@@ -134,14 +188,15 @@ def produce_and_follow(chunks, watch):
                 producer.check()
                 if not producer.running():
                     seconds.setdefault(producer.lane, now - started)
-            for reader in readers + [naive]:
-                reader.check()
+            for follower in followers:
+                follower.check()
             if now - shown >= 5:
                 shown = now
                 attempted = int(watch.row('SELECT last_value FROM demo.event_log_id_seq')[0])
-                say('%6.0f s   %9s attempted %9s streamed' % (
+                say('%6.0f s   %9s attempted %9s streamed %9s indexed' % (
                     now - started, format(attempted, ','),
-                    format(sum(len(reader.read) for reader in readers), ',')))
+                    format(sum(len(reader.read) for reader in readers), ','),
+                    format(group.count(), ',')))
     finally:
         for producer in producers:
             producer.stop()
@@ -154,20 +209,15 @@ def produce_and_follow(chunks, watch):
             raise DemoError('reader %s did not come to the end' % reader.name)
         reader.psql.close()
     seconds['stream'] = max(reader.finished_at or started for reader in readers) - started
-    return readers, naive, seconds
-
-
-def load_warehouse(psql):
-    """Load what the topics hold into the star schema, return the seconds."""
-    started = time.monotonic()
-    for place in PLACES:
-        psql.rows("CALL warehouse.load_partition('%s', %d)" % place)
-    return time.monotonic() - started
+    seconds['index'] = group.finish(watch)
+    loader.finish()
+    seconds['warehouse'] = loader.seconds
+    return readers, naive, group, loader, seconds
 
 
 def verify(psql):
     """Rows of demo.verify() as dicts, and all defects as sentences."""
-    columns = ['topic', 'partition', *COUNTS[:2], *DEFECT_TEXT, *COUNTS[2:]]
+    columns = ['topic', 'partition', *COUNTS, *DEFECT_TEXT]
     rows = []
     for values in psql.rows('SELECT %s FROM demo.verify()' % ', '.join(columns)):
         rows.append(dict(zip(columns, values[:1] + [int(value) for value in values[1:]])))
@@ -177,30 +227,33 @@ def verify(psql):
     for row in rows:
         defects += ['%s partition %d: records %s: %d' % (row['topic'], row['partition'], text, row[column])
                     for column, text in DEFECT_TEXT.items() if row[column]]
-        if not row['committed'] == row['streamed'] == row['loaded'] and \
-                not any(row[column] for column in DEFECT_TEXT):
+        expected = [row['committed']] * 3
+        if row['topic'] not in INDEXED_TOPICS:
+            expected[1] = 0
+        if [row['streamed'], row['indexed'], row['loaded']] != expected and not any(row[column] for column in DEFECT_TEXT):
             defects.append('%s partition %d: the counts differ' % (row['topic'], row['partition']))
     defects += [sentence for sentence, in psql.rows('SELECT * FROM demo.verify_all()')]
     return rows, defects
 
 
 def report_partitions(rows):
-    say('                                          out of             ware-     naive')
-    say('topic       partition committed  streamed  order missing twice house    reader lost')
-    total = dict.fromkeys(['committed', 'streamed', *DEFECT_TEXT, 'loaded', 'naive_lost'], 0)
+    say('                                          out of              search    ware-     naive')
+    say('topic       partition committed  streamed  order missing twice index     house    reader lost')
+    total = dict.fromkeys([*COUNTS, *DEFECT_TEXT], 0)
     for row in rows:
         for column in total:
             total[column] += row[column]
     for row in rows + [dict(total, topic='all', partition='')]:
-        say('%-13s %5s %11s %9s %6s %7s %5s %9s %9s' % (
+        say('%-13s %5s %11s %9s %6s %7s %5s %9s %9s %9s' % (
             row['topic'], row['partition'],
-            *(format(row[column], ',') for column in (
-                'committed', 'streamed', 'disordered', 'missing', 'doubled', 'loaded',
-                'naive_lost'))))
+            *('-' if column == 'indexed' and row['topic'] not in (*INDEXED_TOPICS, 'all')
+              else format(row[column], ',') for column in (
+                  'committed', 'streamed', 'disordered', 'missing', 'doubled', 'indexed', 'loaded',
+                  'naive_lost'))))
     return total
 
 
-def report_rates(psql, total, seconds):
+def report_rates(psql, total, seconds, loads):
     say('                                          records   seconds  records/s')
 
     def line(what, records, took):
@@ -214,12 +267,31 @@ def report_rates(psql, total, seconds):
          max(seconds[lane] for lane in CLIENTS))
     line('%d stream readers, meanwhile' % len(PLACES), total['streamed'],
          seconds['stream'])
-    line('warehouse load from the relations', total['loaded'], seconds['warehouse'])
+    line('%d processes of the consumer group' % MEMBERS, total['indexed'], seconds['index'])
+    line('warehouse load, %d runs meanwhile' % loads, total['loaded'], seconds['warehouse'])
+
+
+def report_group(psql, group):
+    """What happened to the consumer group, and what it made."""
+    for sentence in group.kills:
+        say('group      ' + sentence)
+    say('lag        %-36s %s' % ('of the consumer group search_index',
+                                 ' '.join('%10s' % topic for topic in INDEXED_TOPICS)))
+    for when, lags in group.lags.items():
+        say('           %-36s %s' % (when, ' '.join('%10s' % format(lags[topic], ',')
+                                                   for topic in INDEXED_TOPICS)))
+    word = psql.row("""
+        SELECT word FROM ts_stat('SELECT document FROM search.document LIMIT 10000')
+         WHERE length(word) > 4 ORDER BY ndoc DESC, word LIMIT 1""")[0]
+    documents = psql.row("SELECT count(*) FROM search.document WHERE document @@ to_tsquery('simple', '%s')" % word)[0]
+    say('search     "%s" is in %s of %s documents' % (
+        word, format(int(documents), ','),
+        format(int(psql.row('SELECT count(*) FROM search.document')[0]), ',')))
 
 
 def self_check(psql):
     """Plant all defects, see that each is found, take them back.  Returns a sentence."""
-    defects = all_defects(PLACES, PARTITIONS)
+    defects = all_defects(PLACES, INDEXED_PLACES, PARTITIONS)
     psql.rows('BEGIN')
     planted = [defect for defect in defects if defect.plant(psql)]
     rows = verify(psql)[0]
@@ -243,7 +315,8 @@ def report_sums(psql, total):
 
 def prepare(count, path):
     started = time.monotonic()
-    run_file('schema.sql')
+    for name in ('schema.sql', 'search.sql', 'warehouse.sql'):
+        run_file(name)
     chunks = load_events(count, path)
     say('prepare    events %s, %.0f s' % ('of ' + os.path.basename(path) if path else 'made up',
                                           time.monotonic() - started))
@@ -251,22 +324,20 @@ def prepare(count, path):
 
 
 def produce(psql, chunks):
-    say('produce    %d clients; %d readers follow, and one with WHERE id > last' % (
+    say('produce    %d clients; %d readers follow, and one with WHERE id > last;' % (
         sum(CLIENTS.values()), len(PLACES)))
-    readers, naive, seconds = produce_and_follow(chunks, psql)
+    say('           %d processes of a consumer group maintain a search index; a batch loads a warehouse' % MEMBERS)
+    readers, naive, group, loader, seconds = produce_and_follow(chunks, psql)
     for reader in readers:
         copy_rows('demo.stream_read', reader.table_rows())
     copy_rows('demo.naive_read', naive.read)
-    return seconds
+    return group, loader.runs, seconds
 
 
-def fill_warehouse(psql):
-    run_file('warehouse.sql')
-    seconds = load_warehouse(psql)
+def report_warehouse(psql):
     counts = [format(int(psql.row('SELECT count(*) FROM warehouse.' + table)[0]), ',')
               for table in ('fact_event', 'dim_visitor', 'dim_page', 'dim_date')]
     say('warehouse  %s facts, %s visitors, %s pages, %s days' % tuple(counts))
-    return seconds
 
 
 def run(count, path, broken):
@@ -277,8 +348,9 @@ def run(count, path, broken):
         format(count, ','), len(TOPICS), PARTITIONS, version))
 
     chunks = prepare(count, path)
-    seconds = produce(psql, chunks)
-    seconds['warehouse'] = fill_warehouse(psql)
+    group, loads, seconds = produce(psql, chunks)
+    report_group(psql, group)
+    report_warehouse(psql)
 
     run_file('verify.sql')
     if broken:
@@ -289,7 +361,7 @@ def run(count, path, broken):
     say()
     total = report_partitions(rows)
     say()
-    report_rates(psql, total, seconds)
+    report_rates(psql, total, seconds, loads)
     say()
     report_sums(psql, total)
     if not defects:
@@ -307,7 +379,7 @@ def main():
         sys.exit('demo: EVENTS is at least 20000')
     broken = os.environ.get('DEMO_BREAK') or '0'
     broken = {'0': None, '1': 'lost'}.get(broken, broken)
-    known = {defect.name: defect for defect in all_defects(PLACES, PARTITIONS)}
+    known = {defect.name: defect for defect in all_defects(PLACES, INDEXED_PLACES, PARTITIONS)}
     if broken and broken not in known:
         sys.exit('demo: DEMO_BREAK is 1 or one of ' + ', '.join(known))
 
@@ -321,7 +393,7 @@ def main():
         say('FAILED: ' + defect)
     if defects:
         sys.exit(1)
-    say('OK: everything that was committed was read once, in order, and loaded once.')
+    say('OK: everything that was committed was read, indexed and loaded once and in order.')
 
 
 if __name__ == '__main__':

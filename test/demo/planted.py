@@ -1,7 +1,7 @@
 """Defects that are planted to see that the verification finds them.
 
 A verification that cannot fail proves nothing.  Each defect is a statement
-that damages what was read or loaded of one partition, and the column of
+that damages what was read, indexed or loaded of one partition, and the column of
 demo.verify() that must then count something there.
 """
 
@@ -41,13 +41,43 @@ STATEMENTS = {
          WHERE {here} AND _offset = (SELECT min(_offset) FROM warehouse.fact_event WHERE {here})"""),
 }
 
+# The same of the search index, whose topics are fewer.
+INDEX_STATEMENTS = {
+    'unindexed': ('unindexed', """
+        DELETE FROM search.document
+         WHERE {here} AND _offset = (SELECT max(_offset) FROM search.document WHERE {here})"""),
+    'indexed-twice': ('misindexed', """
+        INSERT INTO search.document (topic, _partition, _offset, event_id, visitor, words, indexer)
+        SELECT topic, _partition, 1000000000, event_id, visitor, words, indexer
+          FROM search.document WHERE {here} LIMIT 1"""),
+    'indexed-rolled-back': ('misindexed', """
+        INSERT INTO search.document (topic, _partition, _offset, event_id, visitor, words, indexer)
+        SELECT topic, partition, 1000000000, event_id, key, search.words(value), ''
+          FROM demo.source
+         WHERE NOT commits AND (topic, partition) = ('{topic}', {partition}) LIMIT 1"""),
+    'misindexed': ('misindexed', """
+        UPDATE search.document SET words = 'other words'
+         WHERE {here} AND _offset = (SELECT min(_offset) FROM search.document WHERE {here})"""),
+    'index-swapped': ('misordered', """
+        UPDATE search.document SET arrival = low + high - arrival
+          FROM (SELECT min(arrival) AS low, max(arrival) AS high
+                  FROM search.document WHERE {here}) AS ends
+         WHERE arrival IN (low, high)"""),
+    'kept': ('kept', """
+        INSERT INTO demo.in_hand
+        SELECT topic, _partition, _offset, _offset, indexer
+          FROM search.document WHERE {here} LIMIT 1"""),
+    'behind': ('behind', """
+        SELECT reset_offsets('search_index', '{topic}', partition => {partition}, shift_by => -1)"""),
+}
+
 
 class Defect:
     def __init__(self, name, topic, partition, partitions):
         self.name = name
         self.topic = topic
         self.partition = partition
-        self.column, statement = STATEMENTS[name]
+        self.column, statement = {**STATEMENTS, **INDEX_STATEMENTS}[name]
         place = "topic = '%s' AND _partition = %d"
         self.statement = statement.format(
             topic=topic, partition=partition, here=place % (topic, partition),
@@ -55,7 +85,8 @@ class Defect:
 
     def plant(self, psql):
         """Fails if there was nothing to damage."""
-        damaged = psql.rows(self.statement + ' RETURNING 1')
+        is_call = self.statement.split()[0] == 'SELECT'
+        damaged = psql.rows(self.statement + ('' if is_call else ' RETURNING 1'))
         return len(damaged) > 0
 
     def is_found(self, rows):
@@ -63,7 +94,8 @@ class Defect:
                    if row['topic'] == self.topic and row['partition'] == self.partition)
 
 
-def all_defects(places, partitions):
-    """Each defect at a place of its own."""
+def all_defects(places, indexed_places, partitions):
+    """Each defect at a place of its own; those of the search index beside the others."""
     return [Defect(name, topic, partition, partitions)
-            for name, (topic, partition) in zip(STATEMENTS, places)]
+            for statements, where in ((STATEMENTS, places), (INDEX_STATEMENTS, indexed_places))
+            for name, (topic, partition) in zip(statements, where)]

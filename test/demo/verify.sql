@@ -5,7 +5,8 @@
 -- else.  The partition of a key, and what was to be rolled back, come from
 -- demo.source, and so from the demo's own code.
 --
-ANALYZE demo.source, demo.event_log, demo.stream_read, demo.naive_read, warehouse.fact_event;
+ANALYZE demo.source, demo.event_log, demo.stream_read, demo.naive_read, search.document,
+        warehouse.fact_event;
 
 CREATE TABLE demo.books AS
 SELECT s.*, demo.digest(s.key, s.record_time, s.value) AS digest,
@@ -45,6 +46,20 @@ SELECT f.topic, f._partition AS partition,
        JOIN warehouse.dim_page AS p USING (page_key)
        LEFT JOIN demo.books AS b USING (event_id);
 
+-- The same of the search index.
+CREATE VIEW demo.index_check AS
+SELECT d.topic, d._partition AS partition,
+       b.event_id IS NULL OR
+       row_number() OVER (PARTITION BY d.event_id ORDER BY d.topic, d._partition, d._offset, d.arrival) > 1 OR
+       d.topic <> b.topic OR d._partition <> b.partition OR d._offset <> b.told_offset OR
+       d.visitor <> b.key OR d.words <> search.words(b.value) AS misindexed,
+       coalesce(d._offset <= lag(d._offset) OVER arrivals, false) AS misordered,
+       EXISTS (SELECT FROM demo.in_hand AS h
+                WHERE (h.topic, h._partition, h.indexer) = (d.topic, d._partition, d.indexer) AND
+                      d._offset BETWEEN h.first_offset AND h.last_offset) AS kept
+  FROM search.document AS d LEFT JOIN demo.books AS b USING (event_id)
+WINDOW arrivals AS (PARTITION BY d.topic, d._partition ORDER BY d.arrival);
+
 -- One row for each partition.
 CREATE FUNCTION demo.verify() RETURNS TABLE (
     topic text, partition int,
@@ -56,6 +71,12 @@ CREATE FUNCTION demo.verify() RETURNS TABLE (
     disordered bigint,      -- offset not above the last one, or a transaction's order lost
     altered bigint,         -- key, time or value is another one
     misplaced bigint,       -- not the key's partition, or not the offset that produce() returned
+    indexed bigint,         -- rows of the search index
+    unindexed bigint,       -- committed, but not there
+    misindexed bigint,      -- there twice, or wrong
+    misordered bigint,      -- offset not above the last one
+    kept bigint,            -- there by a process that was killed before its commit
+    behind bigint,          -- not passed by the consumer group, as it says
     loaded bigint,          -- rows of the fact table
     unloaded bigint,        -- committed, but not there
     misloaded bigint,       -- there twice, or wrong
@@ -63,15 +84,20 @@ CREATE FUNCTION demo.verify() RETURNS TABLE (
 LANGUAGE sql STABLE AS $$
     SELECT topic, partition, coalesce(committed, 0), coalesce(streamed, 0), coalesce(missing, 0),
            coalesce(doubled, 0), coalesce(uncommitted, 0), coalesce(disordered, 0),
-           coalesce(altered, 0), coalesce(misplaced, 0), coalesce(loaded, 0),
-           coalesce(unloaded, 0), coalesce(misloaded, 0), coalesce(naive_lost, 0)
+           coalesce(altered, 0), coalesce(misplaced, 0), coalesce(indexed, 0),
+           coalesce(unindexed, 0), coalesce(misindexed, 0), coalesce(misordered, 0),
+           coalesce(kept, 0), coalesce(behind, 0), coalesce(loaded, 0), coalesce(unloaded, 0), coalesce(misloaded, 0), coalesce(naive_lost, 0)
       FROM (SELECT topic, partition, count(*) AS committed,
                    count(*) FILTER (WHERE r.event_id IS NULL) AS missing,
                    count(*) FILTER (WHERE f.event_id IS NULL) AS unloaded,
+                   count(*) FILTER (WHERE d.event_id IS NULL AND g.topic IS NOT NULL) AS unindexed,
                    count(*) FILTER (WHERE n.event_id IS NULL) AS naive_lost
               FROM demo.books AS b
                    LEFT JOIN (SELECT DISTINCT event_id FROM demo.stream_read) AS r USING (event_id)
                    LEFT JOIN (SELECT DISTINCT event_id FROM warehouse.fact_event) AS f USING (event_id)
+                   LEFT JOIN (SELECT DISTINCT event_id FROM search.document) AS d USING (event_id)
+                   LEFT JOIN (SELECT unnest(topics) AS topic FROM qtopic_groups
+                               WHERE consumer_group = 'search_index') AS g USING (topic)
                    LEFT JOIN (SELECT DISTINCT event_id FROM demo.naive_read) AS n USING (event_id)
              GROUP BY topic, partition) AS books
            FULL JOIN
@@ -82,6 +108,17 @@ LANGUAGE sql STABLE AS $$
                    count(*) FILTER (WHERE altered AND NOT uncommitted) AS altered,
                    count(*) FILTER (WHERE misplaced) AS misplaced
               FROM demo.stream_check GROUP BY topic, partition) AS stream
+           USING (topic, partition)
+           FULL JOIN
+           (SELECT topic, partition, count(*) AS indexed,
+                   count(*) FILTER (WHERE misindexed) AS misindexed,
+                   count(*) FILTER (WHERE misordered) AS misordered,
+                   count(*) FILTER (WHERE kept) AS kept
+              FROM demo.index_check GROUP BY topic, partition) AS index
+           USING (topic, partition)
+           FULL JOIN
+           (SELECT topic, partition, lag AS behind FROM qtopic_group_lag
+             WHERE consumer_group = 'search_index') AS positions
            USING (topic, partition)
            FULL JOIN
            (SELECT topic, partition, count(*) AS loaded,
