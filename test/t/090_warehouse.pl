@@ -20,10 +20,10 @@ my $top = "$FindBin::RealBin/../..";
 my $documentation = slurp_file("$top/doc/tasks.md");
 my ($section) = $documentation =~ /^## Load a warehouse\n(.*?)^## /ms;
 my @blocks = $section =~ /^```\w+\n(.*?)^```$/msg;
-my ($target_ddl, $by_offset, $position_ddl, $by_position, $foreign_ddl, $foreign_by_offset, $model, $dbt_run) =
+my ($target_ddl, $by_offset, $position_ddl, $by_position, $by_consuming, $foreign_ddl, $foreign_by_offset, $model, $dbt_run) =
   @blocks;
 
-is(scalar @blocks, 8, 'the documentation shows nothing that is not run here');
+is(scalar @blocks, 9, 'the documentation shows nothing that is not run here');
 isnt(index(slurp_file("$top/README.md"), $by_offset), -1, 'README.md shows one of these loads');
 
 # What dbt makes of a model, as far as this one goes.
@@ -128,7 +128,7 @@ sub load_some
 	my ($load) = @_;
 	my $body = $load->{body};
 
-	$body =~ s/ORDER BY _offset/$& LIMIT 2/ or die "no ORDER BY in $body";
+	$body =~ s/ORDER BY _offset/$& LIMIT 2/ or $body =~ s/max_records => \K\d+/2/ or die "no ORDER BY in $body";
 	$load->{node}->safe_psql('postgres', "BEGIN;\n${body}COMMIT;");
 	return;
 }
@@ -305,7 +305,8 @@ my @loads = (
 	new_load('dbt_append', $source, $dbt_append, $dbt_ddl),
 	new_load('foreign_by_offset', $target, $foreign_by_offset, $target_ddl),
 	new_load('foreign_by_position', $target, $foreign_by_position, $target_ddl . $position_ddl),
-	new_load('standby_by_offset', $target, $foreign_by_offset =~ s/\bsource\./standby./gr, $target_ddl));
+	new_load('standby_by_offset', $target, $foreign_by_offset =~ s/\bsource\./standby./gr, $target_ddl),
+	new_load('by_consuming', $source, $by_consuming, $target_ddl));
 my ($foreign, $foreign_position, $from_standby) = @loads[ 5 .. 7 ];
 
 sub catch_up
@@ -454,6 +455,10 @@ foreach my $load (@loads)
 	{
 		is($error, '', "$load->{name}: the second load waits for the lock");
 	}
+	elsif ($load->{body} =~ /consume/)
+	{
+		is($error, '', "$load->{name}: the second load leaves the records to the first");
+	}
 	else
 	{
 		like($error, qr/duplicate key value/, "$load->{name}: the unique key stops the second load");
@@ -532,6 +537,7 @@ my $with_table = 'CREATE TABLE IF NOT EXISTS warehouse.load_position (topic text
 scenario('the end as position', "$with_table\n" . $by_position =~ s/^(?:BEGIN|COMMIT);\n//mgr
 	  =~ s/_partition, max\(_offset\) \+ 1 FROM new GROUP BY _partition/_partition, next_offset FROM partition_offsets('page_view')/r,
 	'2 lost', [ 0, '/1' ], 'open', [ 0, '/2' ], 'load', 'commit', 'load');
+scenario('a limit on consume', $by_consuming =~ s/;/ LIMIT 1;/r, '1 lost', [ 0, '/1' ], [ 0, '/2' ], 'load', 'load');
 scenario('neither lock nor key', $by_offset, '1 twice', [ 0, '/1' ], 'load at once');
 
 $standby->stop;

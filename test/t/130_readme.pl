@@ -1,6 +1,7 @@
 # 130_readme - every statement that README.md shows, as it stands there and in that
 # order: the ten minutes with two psqls, of which one is killed in both ways that the
 # text names, and everything after them.  What is shown as output is what psql prints.
+# Then the statements that doc/tasks.md shows of consumer groups.
 
 use strict;
 use warnings;
@@ -140,6 +141,88 @@ foreach my $block (@rest)
 	like($printed, qr/^ indexer +\| postgres \| \{page_view\} \| +0 \|/m, 'the group is shown');
 }
 is($node->safe_psql('postgres', q{SELECT has_table_privilege('app', 'qtopic.page_view', 'INSERT')}), 't', 'the last statement was run');
+$session->quit;
+
+# ---- what doc/tasks.md shows of groups, with records between the blocks
+
+$node->safe_psql('postgres', 'CREATE DATABASE tasks');
+$node->safe_psql('tasks', q{CREATE EXTENSION qtopic; SELECT create_topic('page_view', 2, '{"value.format": "jsonb"}')});
+my ($tasks) = slurp_file("$FindBin::RealBin/../../doc/tasks.md") =~ /^## Consume in a group\n(.*?)^## /ms;
+my @steps = $tasks =~ /^```sql\n(.*?)^```$/msg;
+$session = open_psql('tasks');
+
+sub tasks_sql
+{
+	return $node->safe_psql('tasks', $_[0]);
+}
+
+sub produce_values
+{
+	tasks_sql("SELECT produce('page_view', 'ann', '$_')") foreach @_;
+	return;
+}
+
+# Run the next block, which must contain a text.
+sub step
+{
+	my ($known) = @_;
+	my $lines = shift @steps;
+
+	isnt(index($lines, $known), -1, "the next block has $known");
+	return run_block($session, $lines);
+}
+
+my $indexed = q{SELECT string_agg(document::text, ' ' ORDER BY part, pos) FROM search_index};
+my $lag = q{SELECT sum(lag), max(rollbacks) FROM qtopic_group_lag WHERE consumer_group = 'indexer'};
+
+step('CREATE TABLE search_index');
+step('CREATE PROCEDURE index_page_views');
+my $worker = open_psql('tasks');
+send_query($worker, 'CALL index_page_views()');
+my $calling = q{pid <> pg_backend_pid() AND query LIKE 'CALL index_page_views%'};
+wait_for_query($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE $calling AND wait_event = 'Extension'");
+produce_values('{"url": "a"}', '{"url": "b"}');
+$node->poll_query_until('tasks', 'SELECT count(*) = 2 FROM search_index') or die 'the worker does not work';
+tasks_sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE $calling");
+like((receive($worker))[1], qr/canceling statement/, 'the worker ends when it is cancelled');
+$worker->quit;
+is(tasks_sql($indexed), q{'a':1 'b':1}, 'it has indexed what came');
+
+produce_values('{"url": "c"}');
+step(q{page_view', '1 min');});
+is(tasks_sql($indexed), q{'a':1 'b':1 'c':1}, 'a program does the same');
+
+step('CREATE PROCEDURE index_some_page_views');
+produce_values('{"url": "d"}', '{"ur": "poison"}', '{"url": "e"}');
+foreach (1 .. 4)
+{
+	$node->psql('tasks', 'CALL index_page_views()', stderr => \my $stderr);
+	like($stderr, qr/violates not-null constraint/, 'a poison record');
+}
+is(tasks_sql($lag), '3|4', 'which shows in the view');
+my ($shown) = grep { /rollbacks > 3/ } @steps;
+like(run_block($session, $shown), qr/^ page_view \| +\d \| +\d+ \| +3 \| +4$/m, 'as is shown');
+$node->safe_psql('tasks', 'CALL index_some_page_views()');
+is(tasks_sql($indexed), q{'a':1 'b':1 'c':1 'd':1 'e':1}, 'the others are indexed');
+is(tasks_sql(q{SELECT d.value, d.headers->>'partition' = p._partition::text AND d.headers->>'offset' = p._offset::text
+	FROM qtopic."page_view.dlq" AS d, qtopic.page_view AS p WHERE p.value ? 'ur'}),
+	'{"ur": "poison"}|t', 'and the poison is put aside');
+is(tasks_sql($lag), '0|0', 'so the group has come to the end');
+step('ROLLBACK TO SAVEPOINT record');
+is(tasks_sql('SELECT count(*) FROM qtopic."page_view.dlq"'), '2', 'a program can do this too');
+step('rollbacks > 3');
+
+step(q{create_group('alerts', 'page_view', 'latest')});
+is(tasks_sql(q{SELECT string_agg(consumer_group || ' ' || coalesce(lag::text, 'none'), ', ' ORDER BY consumer_group)
+	FROM (SELECT consumer_group, sum(lag) AS lag FROM qtopic_group_lag GROUP BY 1) AS l}),
+	'alerts 0, archive 6, audit 6, indexer 0, manual none', 'groups start where they are told to');
+run_in($session, 'SET client_min_messages = error');	# one partition is empty
+my $resets = step('dry_run => true');
+my ($partition, $end) = split /\|/, tasks_sql(q{SELECT _partition, last_stable_offset FROM partition_offsets('page_view') WHERE last_stable_offset > 0});
+like($resets, qr/^ +$partition \| +$end \| +0\n.*^ +$partition \| +$end \| +0\n.*^ +$partition \| +0 \| +2\n.*^ +$partition \| +2 \| +1\n.*^ +$partition \| +1 \| +$end\n/ms, 'they are reset');
+is(tasks_sql($lag), '0|0', 'at last to the end');
+like(step('log_end_offset, lag'), qr/^ indexer +\| postgres \| \{page_view\} +\| +0 \|/m, 'the views are right');
+is(scalar @steps, 0, 'no block was left out');
 $session->quit;
 
 $node->stop;
