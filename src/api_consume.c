@@ -138,8 +138,9 @@ check_portal(void)
 }
 
 /*
- * A CALL has one snapshot, which belongs to its portal and would hold back the
- * removal of dead rows.  False if it is in use or there are others.
+ * A CALL has one snapshot, which its portal has pushed and registered, and
+ * which would hold back the removal of dead rows.  False if it is in use or
+ * there are others.
  */
 static bool
 drop_portal_snapshot(void)
@@ -150,5 +151,10 @@ drop_portal_snapshot(void)
 		return false;
 	ActivePortal->portalSnapshot = NULL;
 	PopActiveSnapshot();
+
+	/* kept for what the result may refer to: a boolean refers to nothing */
+	if (ActivePortal->holdSnapshot != NULL)
+		UnregisterSnapshotFromOwner(ActivePortal->holdSnapshot, ActivePortal->resowner);
+	ActivePortal->holdSnapshot = NULL;
 	return true;
 }

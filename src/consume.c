@@ -242,7 +242,8 @@ find_candidates(const Look *look, Candidate **candidates)
 		QtGroupState state;
 
 		qt_group_state_read(&key, &state);
-		if (state.position >= 0 &&
+		/* one that has moved since the snapshot must be found out */
+		if (state.position >= 0 && !IsolationUsesXactSnapshot() &&
 			state.position >= qt_partition_next_offset(partition))
 			continue;
 		(*candidates)[count].partition = p;
@@ -309,7 +310,7 @@ read_partition(Look *look, const QtPositionId *id)
 		return true;
 	}
 	if (!TransactionIdIsCurrentTransactionId(position.xmin))
-		qt_group_state_found(&key, from_offset);
+		qt_group_state_found(&key, result.empty_to);
 	return false;
 }
 
@@ -400,10 +401,7 @@ looks_of_group(const QtConsumeRequest *request, int *count)
 	ListCell   *lc;
 	Look	   *looks;
 
-	if (!qt_group_catalog_find(request->group, &row))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("consumer group \"%s\" does not exist", request->group)));
+	qt_group_lookup(request->group, &row);
 	topics = qt_group_catalog_topics(row.group_id);
 	looks = palloc0(sizeof(Look) * Max(list_length(topics), 1));
 	*count = 0;
@@ -412,9 +410,8 @@ looks_of_group(const QtConsumeRequest *request, int *count)
 		QtGroupTopicRow *in_topic = lfirst(lc);
 		QtTopic    *topic = qt_topic_lookup_id(in_topic->topic_id, true);
 
-		if (topic == NULL)
+		if (topic == NULL || !qt_group_is_usable(&row, topic))
 			continue;
-		qt_topic_check_right(topic, ACL_SELECT);
 		looks[*count].request = request;
 		looks[*count].topic = topic;
 		looks[*count].probe = true;

@@ -227,6 +227,9 @@ fetch(const QtFetchRequest *request, bool check, QtRecordSink sink, void *arg,
 
 	result->count = count;
 	result->bytes = bytes;
+	result->empty_to = from_offset;
+	if (scan.done && scan.end == QT_SCAN_END)
+		result->empty_to = Max(from_offset, scan.leaf.next_key);
 	result->own_record = scan.done && scan.end == QT_SCAN_STOPPED &&
 		TransactionIdIsNormal(scan.leaf.stop_xid) &&
 		TransactionIdIsCurrentTransactionId(scan.leaf.stop_xid);

@@ -32,6 +32,8 @@ typedef struct QtFetchResult
 	int64		next_offset;	/* that of the last record plus one, if count > 0 */
 	int			leader_epoch;	/* of its batch */
 	bool		own_record;		/* stopped at a record of this transaction */
+	int64		empty_to;		/* if count = 0: there are no records below, nor
+								 * will there be */
 } QtFetchResult;
 
 /*

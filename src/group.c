@@ -22,6 +22,8 @@ static void lock_topic(QtGroup *group);
 static void unlock_topic(const QtGroup *group);
 static QtGroupStatus open_group(QtGroup *group, bool create);
 static void check_owner(const QtGroup *group);
+static void check_owner_alone(const QtGroup *group);
+static void report_owner(const QtGroup *group);
 static bool may_use(const QtGroupRow *row, const QtTopic *topic);
 static bool find_group(QtGroup *group);
 static QtGroupStatus make_group(QtGroup *group);
@@ -106,7 +108,7 @@ qt_group_create(const char *name, QtTopic *topic, QtStartAt start_at, TimestampT
 		group.row.group_id = qt_group_catalog_insert(name, group.row.owner,
 													 GetCurrentTimestamp());
 	}
-	check_owner(&group);
+	check_owner_alone(&group);
 	if (!qt_group_try_lock_shared(group.row.group_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_QT_REBALANCE_IN_PROGRESS),
@@ -121,16 +123,25 @@ qt_group_create(const char *name, QtTopic *topic, QtStartAt start_at, TimestampT
 }
 
 void
-qt_group_delete(const char *name)
+qt_group_lookup(const char *name, QtGroupRow *row)
 {
 	QtGroup		group = {name, NULL};
-	ListCell   *lc;
 
 	if (!find_group(&group))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" does not exist", name)));
 	check_owner(&group);
+	*row = group.row;
+}
+
+void
+qt_group_delete(const char *name)
+{
+	QtGroup		group = {name, NULL};
+	ListCell   *lc;
+
+	qt_group_lookup(name, &group.row);
 	qt_group_lock_exclusive(group.row.group_id, name);
 
 	/* a drop_topic that has begun deletes them itself: wait for it */
@@ -231,6 +242,8 @@ open_group(QtGroup *group, bool create)
 		if (qt_group_catalog_find_topic(group->row.group_id, group->topic->id, &group->in_topic))
 			return QT_GROUP_OPEN;
 		status = create ? QT_GROUP_BUSY : QT_GROUP_MISSING;
+		if (create)
+			check_owner_alone(group);
 		if (create && qt_group_try_lock_name(group->name))
 		{
 			/* another one may have been faster */
@@ -250,10 +263,23 @@ open_group(QtGroup *group, bool create)
 static void
 check_owner(const QtGroup *group)
 {
+	if (!may_use(&group->row, group->topic))
+		report_owner(group);
+}
+
+/* What a group reads is its owner's to say. */
+static void
+check_owner_alone(const QtGroup *group)
+{
+	if (!may_use(&group->row, NULL))
+		report_owner(group);
+}
+
+static void
+report_owner(const QtGroup *group)
+{
 	const char *owner;
 
-	if (may_use(&group->row, group->topic))
-		return;
 	owner = GetUserNameFromId(group->row.owner, true);
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -56,7 +56,10 @@ extern int64 qt_group_start(const QtGroup *group, int partition,
 extern void qt_group_create(const char *name, QtTopic *topic, QtStartAt start_at,
 							TimestampTz start_time);
 
-/* QT003 if the group is in use; 42704 if there is none. */
+/* Find a group; 42704 if there is none, 42501 unless the current user owns it. */
+extern void qt_group_lookup(const char *name, QtGroupRow *row);
+
+/* QT003 if the group is in use; otherwise as qt_group_lookup. */
 extern void qt_group_delete(const char *name);
 
 /* Forget positions, of all partitions (-1) or one; returns how many. */

@@ -26,7 +26,8 @@ typedef struct QtGroupStateKey
 
 typedef struct QtGroupState
 {
-	int64		position;		/* committed; -1: not known */
+	int64		position;		/* committed, or past it up to where there are
+								 * no records; -1: not known */
 	TimestampTz attempted;		/* when the group last tried to read; 0: not known */
 	int			rollbacks;		/* of reads, since the position last moved */
 	bool		refused;		/* somebody did not get the lock */

@@ -2,9 +2,10 @@
  * position.c
  *		Positions of consumer groups: locking and moving them.
  *
- * The transaction keeps a list of what it moved.  At its end, or that of a
- * subtransaction, shared memory learns the outcome; when the locks are gone,
- * a waiting session of the group is woken if there may be something for it.
+ * The transaction keeps a list of what it locked and moved.  At its end, or
+ * that of a subtransaction, shared memory learns the outcome; when the locks
+ * are gone, a waiting session of the group is woken if there may be something
+ * for it.
  */
 #include "postgres.h"
 
@@ -20,30 +21,36 @@
 #include "qtopic.h"
 #include "waits.h"
 #include "wakeup.h"
+#include "worker_slots.h"
 
-typedef struct Move
+/* A lock on a partition in a group, and what was done under it. */
+typedef struct Hold
 {
 	QtGroupStateKey key;
-	int64		position;		/* -1: forgotten */
+	bool		moved;
+	int64		position;		/* if moved; -1: forgotten */
 	int			level;			/* of the subtransaction */
-	bool		ended;			/* its locks will be released now */
+	bool		ended;			/* the lock will be released now */
 	bool		committed;
 	int			wait_slot;
 	QtPartitionSlot *slot;
 	QtPartitionKey partition;
-} Move;
+} Hold;
 
-/* The moves of this transaction, in TopTransactionContext. */
-static Move *moves = NULL;
-static int	move_count = 0;
-static int	move_capacity = 0;
+/* Those of this transaction, in TopTransactionContext. */
+static Hold *holds = NULL;
+static int	hold_count = 0;
+static int	hold_capacity = 0;
 
+static void reserve_hold(void);
+static void note_hold(const QtPositionId *id);
 static void note_move(const QtPositionId *id, int64 position);
+static int	last_hold(const QtPositionId *id);
 static void at_end(QtTransactionEnd end);
 static void at_subcommit(int level);
 static void at_subabort(int level);
 static void locks_released(void);
-static void wake_sibling(const Move *move);
+static void wake_sibling(const Hold *hold);
 
 static const QtTransactionHooks hooks = {
 	NULL, at_end, at_subcommit, at_subabort, locks_released
@@ -54,24 +61,34 @@ qt_position_try_lock(const QtPositionId *id)
 {
 	QtGroupStateKey key;
 
-	if (qt_group_try_lock_partition(id->gt_id, id->partition))
-		return true;
-	key = qt_position_key(id->gt_id, id->partition);
-	qt_group_state_refuse(&key);
-	return qt_group_try_lock_partition(id->gt_id, id->partition);
+	reserve_hold();
+	if (!qt_group_try_lock_partition(id->gt_id, id->partition))
+	{
+		key = qt_position_key(id->gt_id, id->partition);
+		qt_group_state_refuse(&key);
+		if (!qt_group_try_lock_partition(id->gt_id, id->partition))
+			return false;
+	}
+	note_hold(id);
+	return true;
 }
 
 void
 qt_position_lock(const QtPositionId *id)
 {
+	reserve_hold();
 	qt_group_lock_partition(id->gt_id, id->partition);
+	note_hold(id);
 }
 
 void
 qt_position_unlock(const QtPositionId *id)
 {
 	QtGroupStateKey key = qt_position_key(id->gt_id, id->partition);
+	int			hold = last_hold(id);
 
+	Assert(!holds[hold].moved);
+	memmove(&holds[hold], &holds[hold + 1], sizeof(Hold) * (--hold_count - hold));
 	qt_group_unlock_partition(id->gt_id, id->partition);
 	if (qt_group_state_take_refused(&key))
 		qt_wait_wake_group(id->topic->wait_slot, id->gt_id, 1);
@@ -102,69 +119,100 @@ qt_position_key(int gt_id, int partition)
 	return key;
 }
 
+/* Memory for one more, so that note_hold cannot fail. */
+static void
+reserve_hold(void)
+{
+	qt_wakeup_add_hooks(&hooks);
+	if (holds == NULL)
+	{
+		holds = MemoryContextAlloc(TopTransactionContext, sizeof(Hold) * 16);
+		hold_count = 0;
+		hold_capacity = 16;
+	}
+	else if (hold_count == hold_capacity)
+	{
+		holds = repalloc(holds, sizeof(Hold) * hold_capacity * 2);
+		hold_capacity *= 2;
+	}
+}
+
+static void
+note_hold(const QtPositionId *id)
+{
+	QtPartition *partition = qt_topic_partition(id->topic, id->partition);
+	Hold	   *hold = &holds[hold_count];
+
+	memset(hold, 0, sizeof(*hold));
+	hold->key = qt_position_key(id->gt_id, id->partition);
+	hold->level = GetCurrentTransactionNestLevel();
+	hold->wait_slot = id->topic->wait_slot;
+	hold->slot = partition->slot;
+	hold->partition = partition->key;
+	hold_count++;
+}
+
 static void
 note_move(const QtPositionId *id, int64 position)
 {
-	QtPartition *partition = qt_topic_partition(id->topic, id->partition);
-	Move	   *move;
+	int			hold = last_hold(id);
 
-	qt_wakeup_add_hooks(&hooks);
-	if (moves == NULL)
-	{
-		moves = MemoryContextAlloc(TopTransactionContext, sizeof(Move) * 16);
-		move_count = 0;
-		move_capacity = 16;
-	}
-	else if (move_count == move_capacity)
-	{
-		moves = repalloc(moves, sizeof(Move) * move_capacity * 2);
-		move_capacity *= 2;
-	}
+	holds[hold].moved = true;
+	holds[hold].position = position;
+}
 
-	move = &moves[move_count++];
-	memset(move, 0, sizeof(*move));
-	move->key = qt_position_key(id->gt_id, id->partition);
-	move->position = position;
-	move->level = GetCurrentTransactionNestLevel();
-	move->wait_slot = id->topic->wait_slot;
-	move->slot = partition->slot;
-	move->partition = partition->key;
+/* The last one of a partition: it belongs to the current subtransaction. */
+static int
+last_hold(const QtPositionId *id)
+{
+	QtGroupStateKey key = qt_position_key(id->gt_id, id->partition);
+	int			i = hold_count - 1;
+
+	while (i >= 0 && memcmp(&holds[i].key, &key, sizeof(key)) != 0)
+		i--;
+	if (i < 0 || holds[i].level != GetCurrentTransactionNestLevel())
+		elog(ERROR, "partition %d in topic %d of a group is not locked", id->partition, id->gt_id);
+	return i;
 }
 
 static void
 at_end(QtTransactionEnd end)
 {
-	for (int i = 0; i < move_count; i++)
+	for (int i = 0; i < hold_count; i++)
 	{
-		Move	   *move = &moves[i];
+		Hold	   *hold = &holds[i];
 
-		move->ended = true;
-		move->committed = end != QT_END_ABORT;
-		if (end == QT_END_COMMIT)
-			qt_group_state_moved(&move->key, move->position);
+		hold->ended = true;
+		hold->committed = end != QT_END_ABORT;
+		if (end == QT_END_COMMIT && hold->moved)
+			qt_group_state_moved(&hold->key, hold->position);
 		else if (end == QT_END_ABORT)
-			qt_group_state_rolled_back(&move->key);
+			qt_group_state_rolled_back(&hold->key);
 	}
+
+	/* nobody will hear when it ends */
+	if (end == QT_END_PREPARE && hold_count > 0)
+		qt_worker_tell(QT_NEWS_PREPARED);
 }
 
 static void
 at_subcommit(int level)
 {
-	for (int i = 0; i < move_count; i++)
-		if (moves[i].level >= level)
-			moves[i].level = level - 1;
+	for (int i = 0; i < hold_count; i++)
+		if (holds[i].level >= level)
+			holds[i].level = level - 1;
 }
 
 static void
 at_subabort(int level)
 {
-	for (int i = 0; i < move_count; i++)
+	for (int i = 0; i < hold_count; i++)
 	{
-		if (moves[i].level < level)
+		if (holds[i].level < level)
 			continue;
-		moves[i].ended = true;
-		moves[i].committed = false;
-		qt_group_state_rolled_back(&moves[i].key);
+		holds[i].ended = true;
+		holds[i].committed = false;
+		qt_group_state_rolled_back(&holds[i].key);
 	}
 }
 
@@ -173,27 +221,28 @@ locks_released(void)
 {
 	int			kept = 0;
 
-	for (int i = 0; i < move_count; i++)
+	for (int i = 0; i < hold_count; i++)
 	{
-		if (moves[i].ended)
-			wake_sibling(&moves[i]);
+		if (holds[i].ended)
+			wake_sibling(&holds[i]);
 		else
-			moves[kept++] = moves[i];
+			holds[kept++] = holds[i];
 	}
-	move_count = kept;
+	hold_count = kept;
 
 	/* the memory goes away with the transaction */
 	if (kept == 0)
-		moves = NULL;
+		holds = NULL;
 }
 
 /* Is there something for another session of the group? */
 static void
-wake_sibling(const Move *move)
+wake_sibling(const Hold *hold)
 {
-	bool		refused = qt_group_state_take_refused(&move->key);
+	bool		refused = qt_group_state_take_refused(&hold->key);
 
-	if (refused || !move->committed ||
-		qt_slot_next_offset(move->slot, &move->partition) > move->position)
-		qt_wait_wake_group(move->wait_slot, move->key.gt_id, 1);
+	if (refused || !hold->committed ||
+		(hold->moved &&
+		 qt_slot_next_offset(hold->slot, &hold->partition) > hold->position))
+		qt_wait_wake_group(hold->wait_slot, hold->key.gt_id, 1);
 }

@@ -389,7 +389,7 @@ bytes_to_text(const char *data, int len, const char *what,
 				 errmsg("%s of topic \"%s\", partition %d, offset %lld is not valid text",
 						what, source->topic, source->partition, (long long) record->offset),
 				 errdetail("Its bytes are not valid UTF-8."),
-				 errhint("Read it as bytea, with fetch_records_bytea().")));
+				 errhint("Read it as bytea, with fetch_records_bytea() or consume_bytea().")));
 
 	if (GetDatabaseEncoding() == PG_UTF8)
 		return PointerGetDatum(cstring_to_text_with_len(data, len));

@@ -25,6 +25,7 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
+#include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
 #include "qtopic.h"
@@ -71,6 +72,7 @@ static uint64 my_slots[QT_WAIT_SLOTS / 64];
 static uint64 seen_generations; /* their sum, which only grows */
 
 static int	bitmap_words(void);
+static void end_wait(bool pass_on);
 static uint64 generations(void);
 static void wake(int wait_slot, uint32 group_topic, int sessions);
 static bool wake_waiter(int number);
@@ -152,6 +154,8 @@ qt_wait_sleep(long timeout_ms)
 	Assert(waiting);
 	if (generations() == seen_generations)
 	{
+		/* it may be the last that holds back the removal of dead rows */
+		InvalidateCatalogSnapshot();
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 timeout_ms, PG_WAIT_EXTENSION);
@@ -167,8 +171,20 @@ qt_wait_sleep(long timeout_ms)
 void
 qt_wait_end(void)
 {
+	end_wait(false);
+}
+
+/* It may have been woken for records that it did not get. */
+void
+qt_wait_break_off(void)
+{
+	end_wait(true);
+}
+
+static void
+end_wait(bool pass_on)
+{
 	int			me;
-	uint32		state;
 
 	if (!waiting)
 		return;
@@ -176,14 +192,15 @@ qt_wait_end(void)
 	for (int i = 0; i < QT_WAIT_SLOTS; i++)
 		if ((my_slots[i / 64] >> (i % 64)) & 1)
 			pg_atomic_fetch_and_u32(&slots[i].waiting[me / 32], ~(UINT32_C(1) << (me % 32)));
-	state = pg_atomic_exchange_u32(&waiters[me].state, SESSION_IDLE);
+	if (pg_atomic_exchange_u32(&waiters[me].state, SESSION_IDLE) == SESSION_WOKEN)
+		pass_on = true;
 	waiting = false;
 
 	for (int i = 0; i < QT_WAIT_SLOTS; i++)
 		if ((my_slots[i / 64] >> (i % 64)) & 1)
 		{
 			my_slots[i / 64] &= ~(UINT64CONST(1) << (i % 64));
-			if (state == SESSION_WOKEN)
+			if (pass_on)
 				wake(i, pg_atomic_read_u32(&waiters[me].group_topic), 1);
 		}
 }

@@ -37,8 +37,12 @@ extern void qt_wait_begin(const int *wait_slots, int count, int group_topic);
  */
 extern void qt_wait_sleep(long timeout_ms);
 
-/* Does not throw; may be called when not waiting. */
+/*
+ * The second is for a wait that an error has ended.  Do not throw; may be
+ * called when not waiting.
+ */
 extern void qt_wait_end(void);
+extern void qt_wait_break_off(void);
 
 /*
  * News of records, or of a free partition: wake the sessions that wait at the

@@ -89,7 +89,7 @@ at_transaction_event(XactEvent event, void *arg)
 
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
-			qt_wait_end();
+			qt_wait_break_off();
 			call_at_end(event == XACT_EVENT_COMMIT ? QT_END_COMMIT : QT_END_ABORT);
 			wake_noted(QT_NEWS_RECORDS);
 			forget_noted();
@@ -122,7 +122,7 @@ at_subtransaction_event(SubXactEvent event, SubTransactionId mine,
 			break;
 
 		case SUBXACT_EVENT_ABORT_SUB:
-			qt_wait_end();
+			qt_wait_break_off();
 			for (int i = 0; i < hook_count; i++)
 				if (hooks[i]->at_subabort)
 					hooks[i]->at_subabort(level);
