@@ -220,6 +220,15 @@ SELECT _offset FROM consume('group_rights_gone', 'group_rights', 1);
 SET ROLE regress_qtopic_owner;
 SELECT _offset FROM consume('group_rights_gone', 'group_rights', 1);
 
+-- the creator of a topic cannot put it into somebody else's group
+RESET ROLE;
+SELECT create_group('group_rights_mine', 'group_errors');
+SET ROLE regress_qtopic_maker;
+SELECT _offset FROM consume('group_rights_mine', 'group_rights', 1);
+SELECT create_group('group_rights_mine', 'group_rights');
+SELECT * FROM reset_offsets('group_rights_mine', 'group_rights', 'latest');
+CALL wait_for_records('group_rights_mine', NULL, '0');
+
 RESET ROLE;
 DROP FUNCTION group_rights_definer(text);
 SELECT drop_topic('group_errors'), drop_topic('group_rights');
