@@ -14,6 +14,7 @@
 #define QT_RELATION_SCHEMA		"qtopic"			/* one foreign table a topic */
 #define QT_STORAGE_SCHEMA		"qtopic_internal"	/* catalog and storage */
 #define QT_SERVER_NAME			"qtopic"			/* foreign server of the topics */
+#define QT_WRAPPER_NAME			"qtopic"			/* and its foreign data wrapper */
 
 /* Kafka's limit on topic names (bytes; the allowed characters are ASCII). */
 #define QT_TOPIC_NAME_MAX		249

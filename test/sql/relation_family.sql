@@ -1,8 +1,8 @@
 --
 -- A topic's relation is nobody's child, partition or parent: else it would show
 -- other rows than the topic's, or change with another table, or be dropped as a
--- part of one.  Nor can its server be renamed, by which the relations of topics
--- are known.
+-- part of one.  Nor can the server or the foreign data wrapper be renamed, by which
+-- the relations of topics are known.
 --
 SET client_min_messages = warning;
 SELECT create_topic('rfam'), create_topic('rfam_other');
@@ -28,16 +28,24 @@ SELECT statement, rfam_try(statement) FROM unnest(ARRAY[
 	'CREATE TABLE rfam_child () INHERITS (qtopic.rfam)',
 	'CREATE TABLE rfam_child (more int) INHERITS (rfam_plain, qtopic.rfam)',
 	'CREATE FOREIGN TABLE qtopic.rfam_child () INHERITS (qtopic.rfam) SERVER qtopic',
+	'CREATE FOREIGN TABLE qtopic.rfam_child () INHERITS (rfam_plain) SERVER qtopic',
+	'CREATE SCHEMA rfam_schema CREATE TABLE rfam_child () INHERITS (qtopic.rfam)',
 	'ALTER SERVER qtopic RENAME TO rfam_server',
+	'ALTER FOREIGN DATA WRAPPER qtopic RENAME TO rfam_wrapper',
 	'ALTER SCHEMA qtopic RENAME TO rfam_schema']) AS statement;
 -- but these are as for any relation
 SELECT statement, rfam_try(statement) FROM unnest(ARRAY[
 	'CREATE TABLE rfam_like (LIKE qtopic.rfam)',
 	'CREATE TABLE rfam_child () INHERITS (rfam_plain)',
 	'CREATE TABLE rfam_of PARTITION OF rfam_partitioned FOR VALUES IN (0)',
+	'CREATE SCHEMA rfam_schema CREATE TABLE rfam_child () INHERITS (public.rfam_plain)',
 	'ALTER TABLE rfam_plain ADD COLUMN more int',
 	'ALTER SERVER qtopic VERSION ''2''']) AS statement;
 SELECT value FROM qtopic.rfam;
+-- in words
+ALTER TABLE rfam_partitioned ATTACH PARTITION qtopic.rfam DEFAULT;
+ALTER FOREIGN DATA WRAPPER qtopic RENAME TO rfam_wrapper;
+ALTER SERVER qtopic RENAME TO rfam_server;
 DROP FUNCTION rfam_try(text);
 DROP TABLE rfam_partitioned, rfam_plain;
 SELECT drop_topic('rfam'), drop_topic('rfam_other');
