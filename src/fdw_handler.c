@@ -43,6 +43,7 @@ qtopic_fdw_handler(PG_FUNCTION_ARGS)
 	routine->InitializeDSMForeignScan = qt_fdw_initialize_dsm;
 	routine->ReInitializeDSMForeignScan = qt_fdw_reinitialize_dsm;
 	routine->InitializeWorkerForeignScan = qt_fdw_initialize_worker;
+	routine->ShutdownForeignScan = qt_fdw_shutdown_scan;
 
 	routine->PlanForeignModify = qt_fdw_plan_modify;
 	routine->BeginForeignModify = qt_fdw_begin_modify;

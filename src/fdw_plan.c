@@ -4,10 +4,11 @@
  *
  * Comparisons of _partition, _offset and _timestamp with values that do not
  * depend on the row become bounds of the scan, which applies them exactly; all
- * other conditions are left to the executor.  A scan delivers its rows by
- * partition and offset, up or down, so it can do without a sort.  count() and
- * the extremes of _offset, over all or by partition, are computed from the
- * headers of the batches.
+ * other conditions are left to the executor, some of them bound the scan, too.
+ * A scan delivers its rows by partition and offset, up or down, so it can do
+ * without a sort.  count() and the extremes of _offset, over all or by partition,
+ * are computed from the headers of the batches; what a query makes of them is
+ * computed from these.
  */
 #include "postgres.h"
 
@@ -52,6 +53,7 @@ static bool match_condition(RelOptInfo *rel, Expr *clause, QtCondition *conditio
 static bool match_comparison(RelOptInfo *rel, OpExpr *clause, QtCondition *condition);
 static Oid	timestamp_opfamily(void);
 static bool match_any(RelOptInfo *rel, ScalarArrayOpExpr *clause, QtCondition *condition);
+static bool match_row(RelOptInfo *rel, RowCompareExpr *clause, QtCondition *condition);
 static bool is_value(RelOptInfo *rel, Expr *expr);
 static int	match_column(RelOptInfo *rel, Expr *expr);
 static double count_records(Oid relid);
@@ -63,8 +65,8 @@ static int	pathkey_column(RelOptInfo *rel, PathKey *pathkey);
 static void add_lookup_paths(PlannerInfo *root, RelOptInfo *rel);
 static bool is_lookup_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
 							 EquivalenceMember *em, void *arg);
-static bool match_aggregate(PlannerInfo *root, RelOptInfo *rel, Expr *expr,
-							QtAggregate *aggregate);
+static bool grouped_by_partition(PlannerInfo *root, RelOptInfo *rel);
+static bool match_aggregate(RelOptInfo *rel, Expr *expr, QtAggregate *aggregate);
 static List *needed_columns(RelOptInfo *rel, List *local_clauses);
 
 void
@@ -80,7 +82,8 @@ qt_fdw_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	{
 		QtCondition condition;
 
-		if (!match_condition(rel, lfirst_node(RestrictInfo, lc)->clause, &condition))
+		if (!match_condition(rel, lfirst_node(RestrictInfo, lc)->clause, &condition) ||
+			condition.lossy)
 			info->all_pushed = false;
 		else if (condition.column == QT_COLUMN_PARTITION &&
 				 condition.strategy == BTEqualStrategyNumber)
@@ -113,6 +116,8 @@ qt_fdw_get_upper_paths(PlannerInfo *root, UpperRelationKind stage,
 {
 	Query	   *parse = root->parse;
 	TopicRel   *info = input_rel->fdw_private;
+	List	   *wanted;
+	List	   *columns = NIL;
 	List	   *aggregates = NIL;
 	ListCell   *lc;
 	ForeignPath *path;
@@ -120,28 +125,39 @@ qt_fdw_get_upper_paths(PlannerInfo *root, UpperRelationKind stage,
 
 	if (stage != UPPERREL_GROUP_AGG || input_rel->reloptkind != RELOPT_BASEREL ||
 		info == NULL || !info->all_pushed || output_rel->fdw_private != NULL ||
-		parse->groupingSets != NIL || parse->havingQual != NULL ||
-		list_length(parse->groupClause) > 1 ||
-		!bms_is_empty(input_rel->lateral_relids))
+		parse->groupingSets != NIL ||
+		!bms_is_empty(input_rel->lateral_relids) ||
+		(parse->groupClause != NIL && !grouped_by_partition(root, input_rel)))
 		return;
 
-	foreach(lc, output_rel->reltarget->exprs)
+	/* what the expressions of the query are made of */
+	wanted = list_concat(pull_var_clause((Node *) output_rel->reltarget->exprs,
+										 PVC_INCLUDE_AGGREGATES | PVC_RECURSE_PLACEHOLDERS),
+						 pull_var_clause(parse->havingQual,
+										 PVC_INCLUDE_AGGREGATES | PVC_RECURSE_PLACEHOLDERS));
+	if (parse->groupClause != NIL)
+		wanted = list_concat(wanted,
+							 pull_var_clause((Node *) get_sortgrouplist_exprs(parse->groupClause,
+																			  root->processed_tlist), 0));
+	foreach(lc, wanted)
 	{
 		QtAggregate aggregate;
 
-		if (!match_aggregate(root, input_rel, lfirst(lc), &aggregate))
+		if (list_member(columns, lfirst(lc)))
+			continue;
+		if (!match_aggregate(input_rel, lfirst(lc), &aggregate))
 			return;
+		columns = lappend(columns, lfirst(lc));
 		aggregates = lappend_int(aggregates, aggregate);
 	}
-	/* GROUP BY something else, or something that is not in the target */
-	if ((parse->groupClause != NIL) != list_member_int(aggregates, QT_AGGREGATE_PARTITION))
+	if (columns == NIL)
 		return;
 
 	output_rel->fdw_private = info;
-	cost = 10 + input_rel->rows / RECORDS_PER_BATCH * cpu_tuple_cost;
+	cost = 10 * cpu_operator_cost + input_rel->rows / RECORDS_PER_BATCH * cpu_tuple_cost;
 	path = create_foreign_upper_path(root, output_rel, root->upper_targets[UPPERREL_GROUP_AGG],
 									 parse->groupClause ? 10 : 1, cost, cost,
-									 NIL, NULL, aggregates);
+									 NIL, NULL, list_make2(columns, aggregates));
 	path->path.parallel_safe = false;
 	add_path(output_rel, (Path *) path);
 }
@@ -163,7 +179,10 @@ qt_fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 	ListCell   *lc;
 
 	if (upper)
+	{
 		scan_clauses = base->baserestrictinfo;
+		local = (List *) copyObject(root->parse->havingQual);
+	}
 
 	foreach(lc, scan_clauses)
 	{
@@ -178,20 +197,21 @@ qt_fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 			columns = lappend_int(columns, condition.column);
 			strategies = lappend_int(strategies, condition.strategy);
 			values = lappend(values, condition.value);
+			if (!condition.lossy)
+				continue;
 		}
-		else
-			local = lappend(local, rinfo->clause);
+		Assert(!upper);
+		local = lappend(local, rinfo->clause);
 	}
-	Assert(!upper || local == NIL);
 
 	private = list_make5(list_make1_oid(info->relid), columns, strategies,
 						 list_make1_int(!upper && best_path->fdw_private != NIL ?
 										linitial_int(best_path->fdw_private) : 0),
-						 upper ? best_path->fdw_private : NIL);
+						 upper ? lsecond(best_path->fdw_private) : NIL);
 	private = lappend(private, upper ? NIL : needed_columns(rel, local));
 
 	return make_foreignscan(tlist, local, upper ? 0 : rel->relid, values, private,
-							upper ? copyObject(tlist) : NIL,
+							upper ? add_to_flat_tlist(NIL, linitial(best_path->fdw_private)) : NIL,
 							upper ? NIL : pushed, outer_plan);
 }
 
@@ -203,10 +223,13 @@ qt_fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 static bool
 match_condition(RelOptInfo *rel, Expr *clause, QtCondition *condition)
 {
+	condition->lossy = false;
 	if (IsA(clause, OpExpr))
 		return match_comparison(rel, (OpExpr *) clause, condition);
 	if (IsA(clause, ScalarArrayOpExpr))
 		return match_any(rel, (ScalarArrayOpExpr *) clause, condition);
+	if (IsA(clause, RowCompareExpr))
+		return match_row(rel, (RowCompareExpr *) clause, condition);
 	return false;
 }
 
@@ -254,7 +277,7 @@ timestamp_opfamily(void)
 	return get_opclass_family(GetDefaultOpClass(TIMESTAMPTZOID, BTREE_AM_OID));
 }
 
-/* _partition = ANY (array) */
+/* _partition = ANY (array); of _offset it is the least and the greatest that bound. */
 static bool
 match_any(RelOptInfo *rel, ScalarArrayOpExpr *clause, QtCondition *condition)
 {
@@ -264,10 +287,35 @@ match_any(RelOptInfo *rel, ScalarArrayOpExpr *clause, QtCondition *condition)
 	condition->column = match_column(rel, linitial(clause->args));
 	condition->strategy = QT_STRATEGY_ANY;
 	condition->value = array;
-	return clause->useOr && condition->column == QT_COLUMN_PARTITION &&
+	condition->lossy = condition->column == QT_COLUMN_OFFSET;
+	return clause->useOr &&
+		(condition->column == QT_COLUMN_PARTITION || condition->column == QT_COLUMN_OFFSET) &&
 		(type == INT2ARRAYOID || type == INT4ARRAYOID || type == INT8ARRAYOID) &&
 		get_op_opfamily_strategy(clause->opno, INTEGER_BTREE_FAM_OID) == BTEqualStrategyNumber &&
 		is_value(rel, array);
+}
+
+/* (_partition, _offset) > (value, value): the first column is bounded, by >= */
+static bool
+match_row(RelOptInfo *rel, RowCompareExpr *clause, QtCondition *condition)
+{
+	OpExpr		first;
+
+	if (clause->rctype != ROWCOMPARE_LT && clause->rctype != ROWCOMPARE_LE &&
+		clause->rctype != ROWCOMPARE_GE && clause->rctype != ROWCOMPARE_GT)
+		return false;
+	memset(&first, 0, sizeof(first));
+	first.xpr.type = T_OpExpr;
+	first.opno = linitial_oid(clause->opnos);
+	first.args = list_make2(linitial(clause->largs), linitial(clause->rargs));
+	if (!match_comparison(rel, &first, condition))
+		return false;
+	if (condition->strategy == BTLessStrategyNumber)
+		condition->strategy = BTLessEqualStrategyNumber;
+	else if (condition->strategy == BTGreaterStrategyNumber)
+		condition->strategy = BTGreaterEqualStrategyNumber;
+	condition->lossy = true;
+	return true;
 }
 
 /* Does the expression have the same value for all rows of the scan? */
@@ -476,17 +524,27 @@ is_lookup_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
 
 /* ---- aggregates ---- */
 
+/* GROUP BY _partition */
 static bool
-match_aggregate(PlannerInfo *root, RelOptInfo *rel, Expr *expr, QtAggregate *aggregate)
+grouped_by_partition(PlannerInfo *root, RelOptInfo *rel)
+{
+	List	   *exprs = get_sortgrouplist_exprs(root->parse->groupClause, root->processed_tlist);
+
+	return list_length(exprs) == 1 && match_column(rel, linitial(exprs)) == QT_COLUMN_PARTITION;
+}
+
+/* What is it, of an aggregated scan?  Only the grouping column can be a Var. */
+static bool
+match_aggregate(RelOptInfo *rel, Expr *expr, QtAggregate *aggregate)
 {
 	Aggref	   *aggref = (Aggref *) expr;
+	Expr	   *argument;
 	int			column;
 
 	if (!IsA(expr, Aggref))
 	{
 		*aggregate = QT_AGGREGATE_PARTITION;
-		return root->parse->groupClause != NIL &&
-			match_column(rel, expr) == QT_COLUMN_PARTITION;
+		return match_column(rel, expr) == QT_COLUMN_PARTITION;
 	}
 	if (aggref->aggfilter != NULL || aggref->aggdistinct != NIL ||
 		aggref->aggorder != NIL || aggref->aggsplit != AGGSPLIT_SIMPLE)
@@ -498,10 +556,12 @@ match_aggregate(PlannerInfo *root, RelOptInfo *rel, Expr *expr, QtAggregate *agg
 	}
 	if (list_length(aggref->args) != 1)
 		return false;
-	column = match_column(rel, linitial_node(TargetEntry, aggref->args)->expr);
+	argument = linitial_node(TargetEntry, aggref->args)->expr;
+	column = match_column(rel, argument);
 
 	/* these columns are never NULL */
-	if (aggref->aggfnoid == F_COUNT_ANY && column >= 0)
+	if (aggref->aggfnoid == F_COUNT_ANY &&
+		(column >= 0 || (IsA(argument, Const) && !((Const *) argument)->constisnull)))
 		*aggregate = QT_AGGREGATE_COUNT;
 	else if (aggref->aggfnoid == F_MIN_INT8 && column == QT_COLUMN_OFFSET)
 		*aggregate = QT_AGGREGATE_MIN_OFFSET;

@@ -13,10 +13,12 @@
 #include "access/stratnum.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -27,6 +29,16 @@
 #include "qtopic.h"
 #include "record_row.h"
 #include "topic_reader.h"
+
+/* What EXPLAIN (ANALYZE) shows. */
+enum
+{
+	COUNT_PARTITIONS,
+	COUNT_SEGMENTS,
+	COUNT_BATCHES_READ,
+	COUNT_BATCHES_PASSED,
+	COUNTS
+};
 
 typedef struct TopicScan
 {
@@ -50,6 +62,8 @@ typedef struct TopicScan
 	/* a scan that several processes share */
 	struct SharedScan *shared;
 	int			task;			/* in hand, or -1 */
+	uint64		added[COUNTS];	/* of this process to the shared counters */
+	uint64		others[COUNTS]; /* of other processes, when the scan was shared */
 } TopicScan;
 
 /*
@@ -69,6 +83,7 @@ typedef struct ScanTask
 typedef struct SharedScan
 {
 	pg_atomic_uint32 next;		/* task that nobody has taken */
+	pg_atomic_uint64 counts[COUNTS];	/* of all processes */
 	int			task_count;
 	ScanTask	tasks[FLEXIBLE_ARRAY_MEMBER];
 } SharedScan;
@@ -77,14 +92,21 @@ typedef struct SharedScan
 #define TASKS_PER_PARTITION		64
 #define TASK_OFFSETS_MIN		5000
 
+static void refuse_lock(ForeignScanState *node);
+static void explain_conditions(ForeignScanState *node, ExplainState *es);
+static char *deparse_conditions(ForeignScan *plan, List *context, bool use_prefix);
 static void start(ForeignScanState *node);
 static void share_work(ForeignScanState *node);
+static void get_counts(const TopicScan *state, uint64 *counts);
+static void add_counts(TopicScan *state);
 static bool next_record(TopicScan *state, QtRecord *record);
 static void compute_bounds(TopicScan *state, ExprContext *econtext);
 static void apply_condition(QtReadBounds *bounds, int column, int strategy,
 							Datum value, Oid type, int partition_count);
 static void apply_partition(QtReadBounds *bounds, int strategy, int64 value,
 							int partition_count);
+static void apply_any(QtReadBounds *bounds, int column, ArrayType *array,
+					  int partition_count);
 static void apply_offset(QtReadBounds *bounds, int strategy, int64 value);
 static void apply_time(QtReadBounds *bounds, int strategy, TimestampTz value);
 static int64 integer_value(Datum value, Oid type);
@@ -100,6 +122,7 @@ qt_fdw_begin_scan(ForeignScanState *node, int eflags)
 	TopicScan  *state;
 	ListCell   *lc;
 
+	refuse_lock(node);
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
@@ -121,6 +144,25 @@ qt_fdw_begin_scan(ForeignScanState *node, int eflags)
 				   qt_fdw_topic(linitial_oid(list_nth(private, QT_PRIVATE_RELATION))),
 				   estate);
 	node->fdw_state = state;
+}
+
+/*
+ * Records are never locked: nobody can change them.  Here and not in the planner,
+ * so that who has no right to lock is told so.
+ */
+static void
+refuse_lock(ForeignScanState *node)
+{
+	Index		relation = ((ForeignScan *) node->ss.ps.plan)->scan.scanrelid;
+	ExecRowMark *mark = relation == 0 ? NULL :
+		ExecFindRowMark(node->ss.ps.state, relation, true);
+
+	if (mark != NULL && mark->strength != LCS_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot lock records of topic \"%s\"", qt_fdw_topic(mark->relid)->name),
+				 errdetail("Records are never changed, so there is nothing to lock."),
+				 errhint("Name the tables to lock with FOR UPDATE OF.")));
 }
 
 TupleTableSlot *
@@ -175,35 +217,84 @@ qt_fdw_explain(ForeignScanState *node, ExplainState *es)
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	TopicScan  *state = node->fdw_state;
 
-	if (plan->fdw_recheck_quals != NIL)
-	{
-		List	   *context = set_deparse_context_plan(es->deparse_cxt, &plan->scan.plan, NIL);
-
-		ExplainPropertyText("Log Cond",
-							deparse_expression((Node *) make_ands_explicit(plan->fdw_recheck_quals),
-											   context, list_length(es->rtable) > 1, false),
-							es);
-	}
+	explain_conditions(node, es);
 	if (linitial_int(list_nth(plan->fdw_private, QT_PRIVATE_BACKWARD)) != 0)
 		ExplainPropertyText("Direction", "backward", es);
 
 	if (es->analyze && state != NULL)
 	{
-		QtTopicReader *reader = &state->reader;
+		uint64		counts[COUNTS];
 
-		ExplainPropertyInteger("Partitions Read", NULL, reader->partitions_read, es);
-		ExplainPropertyInteger("Segments Read", NULL,
-							   reader->segments_read +
-							   (reader->scanning ? reader->scan.segments_read : 0), es);
+		get_counts(state, counts);
+		for (int i = 0; i < COUNTS; i++)
+			counts[i] += state->others[i];
+		ExplainPropertyUInteger("Partitions Read", NULL, counts[COUNT_PARTITIONS], es);
+		ExplainPropertyUInteger("Segments Read", NULL, counts[COUNT_SEGMENTS], es);
 		if (state->started && state->bounds.low > 0)
 			ExplainPropertyInteger("First Offset", NULL, state->bounds.low, es);
 		if (state->started && state->bounds.high != PG_INT64_MAX)
 			ExplainPropertyInteger("Last Offset", NULL, state->bounds.high, es);
-		ExplainPropertyInteger("Batches Read", NULL, reader->batches_read, es);
-		ExplainPropertyInteger("Batches Passed", NULL,
-							   reader->batches_passed +
-							   (reader->scanning ? reader->scan.leaf.batches_passed : 0), es);
+		ExplainPropertyUInteger("Batches Read", NULL, counts[COUNT_BATCHES_READ], es);
+		ExplainPropertyUInteger("Batches Passed", NULL, counts[COUNT_BATCHES_PASSED], es);
 	}
+}
+
+/* An aggregated scan is of no relation for the executor, so its name is shown, too. */
+static void
+explain_conditions(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	List	   *context = set_deparse_context_plan(es->deparse_cxt, &plan->scan.plan, NIL);
+	bool		use_prefix = list_length(es->rtable) > 1;
+
+	if (plan->scan.scanrelid == 0)
+	{
+		Oid			relid = linitial_oid(list_nth(plan->fdw_private, QT_PRIVATE_RELATION));
+
+		ExplainPropertyText("Relation",
+							quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+													   get_rel_name(relid)), es);
+		if (plan->fdw_exprs != NIL)
+			ExplainPropertyText("Log Cond", deparse_conditions(plan, context, use_prefix), es);
+	}
+	else if (plan->fdw_recheck_quals != NIL)
+		ExplainPropertyText("Log Cond",
+							deparse_expression((Node *) make_ands_explicit(plan->fdw_recheck_quals),
+											   context, use_prefix, false), es);
+}
+
+/* The conditions of an aggregated scan, whose columns the plan does not know. */
+static char *
+deparse_conditions(ForeignScan *plan, List *context, bool use_prefix)
+{
+	static const char *const columns[] = {"_partition", "_offset", "_timestamp"};
+	static const char *const operators[] = {NULL, "<", "<=", "=", ">=", ">"};
+	StringInfoData text;
+	ListCell   *column;
+	ListCell   *strategy;
+	ListCell   *value;
+	bool		several = list_length(plan->fdw_exprs) > 1;
+
+	initStringInfo(&text);
+	forthree(column, list_nth(plan->fdw_private, QT_PRIVATE_COLUMNS),
+			 strategy, list_nth(plan->fdw_private, QT_PRIVATE_STRATEGIES),
+			 value, plan->fdw_exprs)
+	{
+		const char *deparsed = deparse_expression(lfirst(value), context, use_prefix, false);
+
+		if (text.len > 0)
+			appendStringInfoString(&text, " AND ");
+		else if (several)
+			appendStringInfoChar(&text, '(');
+		if (lfirst_int(strategy) == QT_STRATEGY_ANY)
+			appendStringInfo(&text, "(%s = ANY (%s))", columns[lfirst_int(column)], deparsed);
+		else
+			appendStringInfo(&text, "(%s %s %s)", columns[lfirst_int(column)],
+							 operators[lfirst_int(strategy)], deparsed);
+	}
+	if (several)
+		appendStringInfoChar(&text, ')');
+	return text.data;
 }
 
 /* ---- bounds ---- */
@@ -255,33 +346,52 @@ apply_condition(QtReadBounds *bounds, int column, int strategy, Datum value,
 				Oid type, int partition_count)
 {
 	if (strategy == QT_STRATEGY_ANY)
-	{
-		ArrayType  *array = DatumGetArrayTypeP(value);
-		Oid			element = ARR_ELEMTYPE(array);
-		Bitmapset  *partitions = NULL;
-		Datum	   *values;
-		bool	   *nulls;
-		int			count;
-
-		deconstruct_array(array, element, get_typlen(element), true,
-						  element == INT2OID ? TYPALIGN_SHORT :
-						  element == INT4OID ? TYPALIGN_INT : TYPALIGN_DOUBLE,
-						  &values, &nulls, &count);
-		for (int i = 0; i < count; i++)
-		{
-			int64		partition = nulls[i] ? -1 : integer_value(values[i], element);
-
-			if (partition >= 0 && partition < partition_count)
-				partitions = bms_add_member(partitions, (int) partition);
-		}
-		keep_partitions(bounds, partitions);
-	}
+		apply_any(bounds, column, DatumGetArrayTypeP(value), partition_count);
 	else if (column == QT_COLUMN_PARTITION)
 		apply_partition(bounds, strategy, integer_value(value, type), partition_count);
 	else if (column == QT_COLUMN_OFFSET)
 		apply_offset(bounds, strategy, integer_value(value, type));
 	else
 		apply_time(bounds, strategy, DatumGetTimestampTz(value));
+}
+
+/* Partitions one by one; offsets between the least and the greatest. */
+static void
+apply_any(QtReadBounds *bounds, int column, ArrayType *array, int partition_count)
+{
+	Oid			element = ARR_ELEMTYPE(array);
+	Bitmapset  *partitions = NULL;
+	int64		least = PG_INT64_MAX;
+	int64		greatest = PG_INT64_MIN;
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+
+	deconstruct_array(array, element, get_typlen(element), true,
+					  element == INT2OID ? TYPALIGN_SHORT :
+					  element == INT4OID ? TYPALIGN_INT : TYPALIGN_DOUBLE,
+					  &values, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		int64		number;
+
+		if (nulls[i])
+			continue;
+		number = integer_value(values[i], element);
+		least = Min(least, number);
+		greatest = Max(greatest, number);
+		if (column == QT_COLUMN_PARTITION && number >= 0 && number < partition_count)
+			partitions = bms_add_member(partitions, (int) number);
+	}
+	if (column == QT_COLUMN_PARTITION)
+		keep_partitions(bounds, partitions);
+	else if (least > greatest)
+		bounds->nothing = true;
+	else
+	{
+		bounds->low = Max(bounds->low, least);
+		bounds->high = Min(bounds->high, greatest);
+	}
 }
 
 static void
@@ -441,6 +551,8 @@ qt_fdw_initialize_dsm(ForeignScanState *node, ParallelContext *pcxt, void *coord
 	SharedScan *shared = coordinate;
 
 	pg_atomic_init_u32(&shared->next, 0);
+	for (int i = 0; i < COUNTS; i++)
+		pg_atomic_init_u64(&shared->counts[i], 0);
 	state->shared = shared;
 	share_work(node);
 }
@@ -457,6 +569,52 @@ qt_fdw_initialize_worker(ForeignScanState *node, shm_toc *toc, void *coordinate)
 	TopicScan  *state = node->fdw_state;
 
 	state->shared = coordinate;
+}
+
+/* The shared memory goes away: the leader keeps what the others have counted. */
+void
+qt_fdw_shutdown_scan(ForeignScanState *node)
+{
+	TopicScan  *state = node->fdw_state;
+
+	if (state == NULL || state->shared == NULL)
+		return;
+	add_counts(state);
+	if (!IsParallelWorker())
+		for (int i = 0; i < COUNTS; i++)
+			state->others[i] += pg_atomic_read_u64(&state->shared->counts[i]) - state->added[i];
+	memset(state->added, 0, sizeof(state->added));
+	state->shared = NULL;
+}
+
+static void
+get_counts(const TopicScan *state, uint64 *counts)
+{
+	const QtTopicReader *reader = &state->reader;
+
+	counts[COUNT_PARTITIONS] = reader->partitions_read;
+	counts[COUNT_SEGMENTS] = reader->segments_read;
+	counts[COUNT_BATCHES_READ] = reader->batches_read;
+	counts[COUNT_BATCHES_PASSED] = reader->batches_passed;
+	if (reader->scanning)
+	{
+		counts[COUNT_SEGMENTS] += reader->scan.segments_read;
+		counts[COUNT_BATCHES_PASSED] += reader->scan.leaf.batches_passed;
+	}
+}
+
+/* Tell the other processes what has been read since the last time. */
+static void
+add_counts(TopicScan *state)
+{
+	uint64		counts[COUNTS];
+
+	get_counts(state, counts);
+	for (int i = 0; i < COUNTS; i++)
+	{
+		pg_atomic_fetch_add_u64(&state->shared->counts[i], counts[i] - state->added[i]);
+		state->added[i] = counts[i];
+	}
 }
 
 /* Cut what is within the bounds into tasks. */
@@ -516,6 +674,7 @@ next_record(TopicScan *state, QtRecord *record)
 		if (state->task >= 0 && qt_reader_next(&state->reader, record))
 			return true;
 
+		add_counts(state);
 		next = pg_atomic_fetch_add_u32(&state->shared->next, 1);
 		if (next >= state->shared->task_count)
 		{
@@ -531,6 +690,7 @@ next_record(TopicScan *state, QtRecord *record)
 		MemoryContextSwitchTo(old);
 		bounds.low = task->low;
 		bounds.high = task->high;
+		bounds.continued = next > 0 && task[-1].partition == task->partition;
 		bounds.stop_fixed = true;
 		bounds.stop = task->stop;
 		bounds.stop_base = task->stop_base;

@@ -17,14 +17,15 @@
 extern QtTopic *qt_fdw_topic(Oid relid);
 
 /*
- * A condition that the scan applies itself, and exactly: column, operator,
- * value.  The value does not depend on the scan's row.
+ * A condition that the scan applies itself: column, operator, value.  The value
+ * does not depend on the scan's row.
  */
 typedef struct QtCondition
 {
 	int			column;			/* QT_COLUMN_PARTITION, _OFFSET or _TIMESTAMP */
 	int			strategy;		/* of btree, or QT_STRATEGY_ANY: equal to an element */
 	Expr	   *value;
+	bool		lossy;			/* only a bound, to be checked again; others are exact */
 } QtCondition;
 
 #define QT_STRATEGY_ANY		100
@@ -71,6 +72,7 @@ extern Size qt_fdw_estimate_dsm(ForeignScanState *node, ParallelContext *pcxt);
 extern void qt_fdw_initialize_dsm(ForeignScanState *node, ParallelContext *pcxt, void *coordinate);
 extern void qt_fdw_reinitialize_dsm(ForeignScanState *node, ParallelContext *pcxt, void *coordinate);
 extern void qt_fdw_initialize_worker(ForeignScanState *node, shm_toc *toc, void *coordinate);
+extern void qt_fdw_shutdown_scan(ForeignScanState *node);
 
 /* fdw_analyze.c */
 extern bool qt_fdw_analyze(Relation rel, AcquireSampleRowsFunc *sample, BlockNumber *pages);

@@ -270,7 +270,8 @@ open_partition(QtTopicReader *reader, bool headers_only)
 	reader->reading = false;
 	reader->batch = 0;
 	reader->chunk_bytes = 1;
-	reader->partitions_read++;
+	if (!bounds->continued)
+		reader->partitions_read++;
 }
 
 static bool

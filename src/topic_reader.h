@@ -22,6 +22,7 @@ typedef struct QtReadBounds
 	int64		time_low;		/* ms since 1970 */
 	int64		time_high;
 	bool		backward;		/* both partitions and offsets descending */
+	bool		continued;		/* a part of the partition that is not its first */
 	bool		stop_fixed;		/* somebody has found out where to stop: */
 	int64		stop;			/* keys from here on are out */
 	int64		stop_base;		/* base offset of the first of them */

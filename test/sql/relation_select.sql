@@ -68,8 +68,20 @@ COMMIT;
 FETCH ALL FROM kept;
 CLOSE kept;
 
--- row locks are no locks here
+-- records are not locked, tables that they are joined with are
 SELECT value FROM qtopic."Relation.Select" FOR UPDATE;
+SELECT value FROM qtopic."Relation.Select" FOR KEY SHARE;
+EXPLAIN SELECT value FROM qtopic."Relation.Select" FOR SHARE;
+SELECT count(*) FROM (SELECT FROM qtopic."Relation.Select" FOR NO KEY UPDATE SKIP LOCKED) locked;
+CREATE TABLE relation_select_table AS SELECT 'one' AS value, NULL::bigint AS seen;
+SELECT r.value FROM relation_select_table t JOIN qtopic."Relation.Select" r USING (value) FOR UPDATE;
+SELECT r.value FROM relation_select_table t JOIN qtopic."Relation.Select" r USING (value) FOR UPDATE OF r;
+SELECT r.value FROM relation_select_table t JOIN qtopic."Relation.Select" r USING (value) FOR UPDATE OF t;
+UPDATE relation_select_table t SET seen = _offset FROM qtopic."Relation.Select" r WHERE r.value = t.value RETURNING t.*;
+MERGE INTO relation_select_table t USING qtopic."Relation.Select" r ON r.value = t.value
+  WHEN MATCHED THEN UPDATE SET seen = 100 + _offset WHEN NOT MATCHED THEN INSERT VALUES (r.value, _offset);
+DELETE FROM relation_select_table t USING qtopic."Relation.Select" r WHERE r.value = t.value RETURNING t.*;
+DROP TABLE relation_select_table;
 
 -- one's own records come after commit, here as with the functions
 BEGIN;
