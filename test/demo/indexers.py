@@ -136,7 +136,8 @@ class IndexerGroup(threading.Thread):
         killed_at = victim.kill(how, self.psql)
         waits = []
         for row in victim.in_hand:
-            self.wait_until(lambda: self.taken_over_at(row, killed_at))
+            self.wait_until(lambda: self.taken_over_at(row, killed_at),
+                            'no other one reads what %s had in hand' % victim.name)
             waits.append(self.taken_over_at(row, killed_at) - killed_at)
             self.psql.rows("INSERT INTO demo.in_hand VALUES ('%s', %s, %s, %s, '%s')" % (*row[:4], victim.name))
         self.kills.append('%s, %s with %s records of %d partition%s in hand: others committed them within %.0f ms' % (
@@ -146,12 +147,12 @@ class IndexerGroup(threading.Thread):
     def taken_over_at(self, row, since):
         return min(filter(None, (indexer.took_over(row, since) for indexer in self.everyone)), default=None)
 
-    def wait_until(self, condition):
+    def wait_until(self, condition, otherwise='the consumer group does not go on'):
         deadline = time.monotonic() + DEADLINE
         while not condition():
             self.check()
             if time.monotonic() > deadline:
-                raise DemoError('the consumer group does not go on')
+                raise DemoError(otherwise)
             time.sleep(0.02)
 
     def check(self):
