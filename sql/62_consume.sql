@@ -32,4 +32,4 @@ CREATE PROCEDURE wait_for_records(consumer_group text, topic text, max_wait inte
 	LANGUAGE C
 	AS 'MODULE_PATHNAME', 'qtopic_wait_for_records';
 COMMENT ON PROCEDURE wait_for_records(text, text, interval, boolean) IS
-	'Waits up to max_wait until consume() would find records of the topic (NULL: of any topic of the group), and sets ready to whether it would.  While it waits it holds no snapshot, so that it may wait for long; where other snapshots are open (REPEATABLE READ, inside a function) qtopic.max_wait is its bound, and in a transaction that has written it does not wait.  Needs the rights of consume().  Errors: 42704, 42501, 22023, 25006 on a standby.';
+	'Waits up to max_wait until consume() would find records of the topic (NULL: of any topic of the group), and sets ready to whether it would.  While it waits it holds no snapshot, so that it may wait for long; where other snapshots are open (REPEATABLE READ, inside a function) qtopic.max_wait is its bound, and in a transaction that has written it does not wait.  In PL/pgSQL give a variable for ready.  Needs the rights of consume().  Errors: 42704, 42501, 22023, 25006 on a standby.';

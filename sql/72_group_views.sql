@@ -35,10 +35,18 @@ SELECT g.consumer_group,
 	   CASE WHEN g.current_offset IS NULL THEN NULL
 			WHEN g.next_timestamp IS NULL THEN 0
 			ELSE greatest(s.last_stable_offset OPERATOR(pg_catalog.-) g.current_offset, 0) END AS lag,
-	   coalesce(l.pid::text, x.gid) AS consumer_id,
+	   coalesce(l.pid::text,
+				(SELECT x.gid
+				   FROM pg_catalog.pg_locks t
+				   JOIN pg_catalog.pg_prepared_xacts x ON x.transaction OPERATOR(pg_catalog.=) t.transactionid
+				  WHERE t.locktype OPERATOR(pg_catalog.=) 'transactionid'
+					AND t.pid IS NULL
+					AND t.virtualtransaction OPERATOR(pg_catalog.=) l.virtualtransaction
+				  LIMIT 1)) AS consumer_id,
 	   a.client_addr AS host,
 	   a.application_name AS client_id,
-	   CASE WHEN g.next_timestamp IS NULL THEN 0
+	   CASE WHEN g.current_offset IS NULL THEN NULL
+			WHEN g.next_timestamp IS NULL THEN 0
 			ELSE greatest(0, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) g.next_timestamp))
 			END AS lag_seconds,
 	   s.blocked_by_pid,
@@ -55,9 +63,6 @@ SELECT g.consumer_group,
    AND l.granted
    AND l.database OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d
 										   WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
-  LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid
-  LEFT JOIN pg_catalog.pg_prepared_xacts x
-	ON l.pid IS NULL
-   AND l.virtualtransaction OPERATOR(pg_catalog.=) ('-1/' OPERATOR(pg_catalog.||) x.transaction::text);
+  LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid;
 COMMENT ON VIEW qtopic_group_lag IS
 	'Positions of consumer groups, with the columns of kafka-consumer-groups --describe.  log_end_offset is the last stable offset, lag the offsets up to it that the group has not passed (0 if no record is left among them), lag_seconds the age of the next record.  consumer_id is the process or prepared transaction that is consuming the partition; blocked_by_pid or blocked_by_gid the transaction at which readers stop now, blocked_for how long it has been open; rollbacks how often records were read and given back since the position last moved: a record that always fails shows here.';

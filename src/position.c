@@ -188,6 +188,8 @@ at_end(QtTransactionEnd end)
 			qt_group_state_moved(&hold->key, hold->position);
 		else if (end == QT_END_ABORT)
 			qt_group_state_rolled_back(&hold->key);
+		else if (end == QT_END_PREPARE)
+			qt_group_state_found(&hold->key, -1);
 	}
 
 	/* nobody will hear when it ends */

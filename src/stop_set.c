@@ -45,6 +45,7 @@ static SetUser *set_users = NULL;
 static uint64 uses = 0;
 
 static StopSet *find_set(Snapshot snapshot);
+static int	subxids_of(Snapshot snapshot);
 static bool is_same(const StopSet *set, Snapshot snapshot);
 static StopSet *make_set(Snapshot snapshot);
 static void remove_unused(void);
@@ -86,6 +87,14 @@ find_set(Snapshot snapshot)
 	return NULL;
 }
 
+/* A copied snapshot that has overflowed counts subtransactions that it lacks. */
+static int
+subxids_of(Snapshot snapshot)
+{
+	return snapshot->suboverflowed && !snapshot->takenDuringRecovery ? 0 :
+		Max(snapshot->subxcnt, 0);
+}
+
 /* Do two snapshots see the same transactions? */
 static bool
 is_same(const StopSet *set, Snapshot snapshot)
@@ -93,7 +102,7 @@ is_same(const StopSet *set, Snapshot snapshot)
 	const SnapshotData *known = &set->snapshot;
 
 	return known->xmin == snapshot->xmin && known->xmax == snapshot->xmax &&
-		known->xcnt == snapshot->xcnt && known->subxcnt == snapshot->subxcnt &&
+		known->xcnt == snapshot->xcnt && known->subxcnt == subxids_of(snapshot) &&
 		known->suboverflowed == snapshot->suboverflowed &&
 		known->takenDuringRecovery == snapshot->takenDuringRecovery &&
 		memcmp(set->xids, snapshot->xip, sizeof(TransactionId) * known->xcnt) == 0 &&
@@ -126,13 +135,14 @@ make_set(Snapshot snapshot)
 	set = MemoryContextAllocZero(context, sizeof(StopSet));
 	set->context = context;
 	set->snapshot = *snapshot;
+	set->snapshot.subxcnt = subxids_of(snapshot);
 	set->xids = MemoryContextAlloc(context, sizeof(TransactionId) *
-								   (snapshot->xcnt + Max(snapshot->subxcnt, 0) + 1));
+								   (snapshot->xcnt + set->snapshot.subxcnt + 1));
 	if (snapshot->xcnt > 0)
 		memcpy(set->xids, snapshot->xip, sizeof(TransactionId) * snapshot->xcnt);
-	if (snapshot->subxcnt > 0)
+	if (set->snapshot.subxcnt > 0)
 		memcpy(set->xids + snapshot->xcnt, snapshot->subxip,
-			   sizeof(TransactionId) * snapshot->subxcnt);
+			   sizeof(TransactionId) * set->snapshot.subxcnt);
 
 	info.keysize = sizeof(Oid);
 	info.entrysize = sizeof(QtStop);
