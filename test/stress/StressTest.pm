@@ -159,6 +159,9 @@ CONF
 		diag('the driver hangs; what the server does:');
 		diag($node->safe_psql('postgres',
 			"SELECT application_name, state, wait_event_type, wait_event, left(query, 100) FROM pg_stat_activity WHERE state IS NOT NULL"));
+		diag($replica->safe_psql('postgres',
+			"SELECT 'standby', application_name, state, wait_event_type, wait_event, left(query, 100) FROM pg_stat_activity WHERE state IS NOT NULL"))
+		  if $replica;
 		kill 'KILL', $pid;
 		waitpid $pid, 0;
 	}

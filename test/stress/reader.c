@@ -581,7 +581,10 @@ maintenance_main(void *arg)
 	return NULL;
 }
 
-/* Holds the locks of the debug points for moments. */
+/*
+ * Holds the locks of the debug points for moments.  A session that is cancelled
+ * as it gets such a lock keeps it; so does the disturber if the unlocking is.
+ */
 void *
 disturber_main(void *arg)
 {
@@ -590,14 +593,13 @@ disturber_main(void *arg)
 	connect_worker(worker);
 	while (!stopping)
 	{
-		char		sql[64];
+		char		sql[96];
 		int			key = FIRST_KEY + random_below(worker, KEY_COUNT);
 
-		snprintf(sql, sizeof(sql), "SELECT pg_advisory_lock(%d)", key);
+		snprintf(sql, sizeof(sql), "SET lock_timeout = '1s'; SELECT pg_advisory_lock(%d)", key);
 		PQclear(query(worker, sql, 0, NULL));
 		usleep(random_below(worker, chance(worker, 20) ? 30000 : 6000));
-		snprintf(sql, sizeof(sql), "SELECT pg_advisory_unlock(%d)", key);
-		PQclear(query(worker, sql, 0, NULL));
+		PQclear(query(worker, "SELECT pg_advisory_unlock_all()", 0, NULL));
 		usleep(random_below(worker, 6000));
 		if (connection_lost(worker))
 			connect_worker(worker);
