@@ -22,6 +22,7 @@
 #include "storage/lmgr.h"
 #include "utils/rel.h"
 
+#include "debug_point.h"
 #include "offset_sequence.h"
 #include "qtopic.h"
 
@@ -62,15 +63,21 @@ qt_sequence_reserve(Relation sequence, int64 count)
 	/*
 	 * The redo-pointer test: after a checkpoint the page must be logged
 	 * again, or replay would start from what the checkpoint wrote, which is
-	 * exact and not ahead.
+	 * exact and not ahead.  The page is marked dirty before: a checkpoint
+	 * whose redo pointer the test does not see yet then finds it in the pool
+	 * and waits for our lock.  If the page were clean, the checkpoint would
+	 * pass it by, and replay begin after the last WAL record of the sequence.
 	 */
+	MarkBufferDirty(buffer);
 	if (RelationNeedsWAL(sequence) &&
 		(data->log_cnt < count || !data->is_called ||
 		 PageGetLSN(BufferGetPage(buffer)) <= GetRedoRecPtr()))
 		chunk = Min(Max(count * 32, QT_CHUNK_MIN), QT_CHUNK_MAX);
 
+	/* under a buffer lock, of which an advisory lock knows nothing */
+	qt_debug_point("sequence-tested");
+
 	START_CRIT_SECTION();
-	MarkBufferDirty(buffer);
 	if (chunk > 0)
 	{
 		data->last_value = next + count - 1 + chunk;
