@@ -235,6 +235,9 @@ fetch(const QtFetchRequest *request, bool check, QtRecordSink sink, void *arg,
 		TransactionIdIsCurrentTransactionId(scan.leaf.stop_xid);
 	qt_scan_end(&scan);
 	qt_read_view_close(&view);
+
+	/* a reader that waits gets here again and again in one context */
+	pfree(reader.raw.data);
 }
 
 /* Throws QT001 if the position is outside of the log. */
@@ -318,6 +321,7 @@ first_record_since(QtPartitionScan *headers, const QtBatchSource *source, int64 
 			if (record.timestamp >= timestamp && record.offset >= headers->log_start_offset)
 				offset = record.offset;
 	}
+	pfree(reader.raw.data);
 	qt_scan_end(&scan);
 	return offset;
 }
