@@ -9,6 +9,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
@@ -27,6 +28,7 @@ PG_FUNCTION_INFO_V1(qtopic_delete_records);
 PG_FUNCTION_INFO_V1(qtopic_partition_offsets);
 PG_FUNCTION_INFO_V1(qtopic_partition_states);
 
+static QtTopic *lock_topic(const char *name, Oid *relation);
 static TimestampTz transaction_start(int pid);
 static char *topic_argument(FunctionCallInfo fcinfo);
 
@@ -115,21 +117,18 @@ qtopic_partition_offsets(PG_FUNCTION_ARGS)
 
 /*
  * partition_states(topic text): for the view qtopic_partitions, which runs
- * over all topics; one that is gone, or that the user may not read, yields
- * nothing.
+ * over all topics; one that is gone, that somebody is dropping, or that the user
+ * may not read, yields nothing.
  */
 Datum
 qtopic_partition_states(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	QtTopic    *topic = qt_topic_lookup(topic_argument(fcinfo), true);
+	Oid			relation;
+	QtTopic    *topic = lock_topic(topic_argument(fcinfo), &relation);
 	int			count = topic ? topic->partition_count : 0;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (topic == NULL || !OidIsValid(topic->relation) ||
-		pg_class_aclcheck(topic->relation, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-		return (Datum) 0;
-
 	for (int p = 0; p < count; p++)
 	{
 		QtPartitionState state;
@@ -156,7 +155,32 @@ qtopic_partition_states(PG_FUNCTION_ARGS)
 		nulls[7] = since == 0;
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
+	if (topic != NULL)
+		UnlockRelationOid(relation, AccessShareLock);
 	return (Datum) 0;
+}
+
+/*
+ * A topic that the user may read, its relation locked against drop_topic(); or
+ * NULL.
+ */
+static QtTopic *
+lock_topic(const char *name, Oid *relation)
+{
+	for (;;)
+	{
+		QtTopic    *topic = qt_topic_lookup(name, true);
+
+		if (topic == NULL || !OidIsValid(topic->relation) ||
+			pg_class_aclcheck(topic->relation, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+			return NULL;
+		*relation = topic->relation;
+		if (!ConditionalLockRelationOid(*relation, AccessShareLock))
+			return NULL;
+		if (topic->valid)
+			return topic;
+		UnlockRelationOid(*relation, AccessShareLock);	/* the lock brought news */
+	}
 }
 
 /*
