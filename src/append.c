@@ -47,6 +47,7 @@ qt_append(QtTopic *topic, int number, QtPacker *packer, int64 *base_offsets)
 		QtPartition *partition;
 		QtSegment  *segment;
 		QtAppendTarget target;
+		int			appended;
 
 		qt_topic_refresh(topic);
 		partition = qt_topic_partition(topic, number);
@@ -71,8 +72,11 @@ qt_append(QtTopic *topic, int number, QtPacker *packer, int64 *base_offsets)
 		if (!topic->valid)
 			continue;			/* the lock brought news */
 
-		done += qt_segment_append(&target, packer->batches + done,
-								  packer->batch_count - done, base_offsets + done);
+		appended = qt_segment_append(&target, packer->batches + done,
+									 packer->batch_count - done, base_offsets + done);
+		done += appended;
+		if (appended > 0)
+			tries = 0;
 		if (done < packer->batch_count)
 			qt_topic_reload_partition(topic, number);
 	}

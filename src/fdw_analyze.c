@@ -96,11 +96,14 @@ sample_partition(QtTopicReader *reader, Relation rel, int partition,
 {
 	int			places = (target_rows + RECORDS_PER_PLACE - 1) / RECORDS_PER_PLACE;
 	QtTopicConfig *config = &reader->topic->config;
+	MemoryContext work;
 	int			sampled = 0;
 	int64		stretch;
 
 	if (places == 0 || end <= start)
 		return 0;
+	work = AllocSetContextCreate(CurrentMemoryContext, "qtopic sample",
+								 ALLOCSET_DEFAULT_SIZES);
 	stretch = Max((end - start + places - 1) / places, 1);
 	for (int64 from = start; from < end && sampled < target_rows; from += stretch)
 	{
@@ -118,12 +121,16 @@ sample_partition(QtTopicReader *reader, Relation rel, int partition,
 		{
 			Datum		values[QT_RECORD_COLUMNS];
 			bool		nulls[QT_RECORD_COLUMNS];
+			MemoryContext old = MemoryContextSwitchTo(work);
 
 			qt_record_to_row(&record, &reader->source, config->key_format,
 							 config->value_format, QT_ALL_COLUMNS, values, nulls);
+			MemoryContextSwitchTo(old);
 			rows[sampled++] = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+			MemoryContextReset(work);
 		}
 		vacuum_delay_point();
 	}
+	MemoryContextDelete(work);
 	return sampled;
 }

@@ -366,10 +366,12 @@ apply_any(QtReadBounds *bounds, int column, ArrayType *array, int partition_coun
 	Datum	   *values;
 	bool	   *nulls;
 	int			count;
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
 
-	deconstruct_array(array, element, get_typlen(element), true,
-					  element == INT2OID ? TYPALIGN_SHORT :
-					  element == INT4OID ? TYPALIGN_INT : TYPALIGN_DOUBLE,
+	get_typlenbyvalalign(element, &typlen, &typbyval, &typalign);
+	deconstruct_array(array, element, typlen, typbyval, typalign,
 					  &values, &nulls, &count);
 	for (int i = 0; i < count; i++)
 	{

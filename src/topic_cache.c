@@ -277,11 +277,12 @@ init_cache(void)
 {
 	HASHCTL		info = {0};
 
-	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
-
 	info.keysize = sizeof(((QtTopic *) NULL)->name);
 	info.entrysize = sizeof(QtTopic);
 	topics = hash_create("qtopic topics", 16, &info, HASH_ELEM | HASH_STRINGS);
+
+	/* the callback needs the table */
+	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
 }
 
 /* Relcache callback: sets flags and nothing else. */
