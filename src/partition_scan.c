@@ -41,6 +41,7 @@ static void scan_segment(QtPartitionScan *scan);
 static void publish(QtPartitionScan *scan);
 static QtPartition *current_partition(QtPartitionScan *scan);
 static QtSegment *segment_at(QtPartition *partition, int ordinal, bool backward);
+static void segment_missing(const QtPartitionScan *scan) pg_attribute_noreturn();
 static void check_segment_complete(QtPartitionScan *scan, const QtSegment *segment);
 
 void
@@ -115,7 +116,7 @@ qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int number,
 	/* the segment list must not be older than the snapshot */
 	partition = current_partition(scan);
 	if (RecoveryInProgress() ||
-		pg_atomic_read_u32(&partition->slot->highest_segment) >
+		qt_slot_highest_segment(partition->slot, &partition->key) >
 		(uint32) partition->segments[partition->segment_count - 1].ordinal)
 	{
 		qt_topic_reload_partition(topic, number);
@@ -294,10 +295,13 @@ full_xid(TransactionId xid)
 static void
 scan_segment(QtPartitionScan *scan)
 {
-	QtSegment	segment = *segment_at(current_partition(scan), scan->ordinal, scan->leaf.backward);
-	QtSegment  *next;
+	QtSegment  *next = segment_at(current_partition(scan), scan->ordinal, scan->leaf.backward);
+	QtSegment	segment;
 	QtScanEnd	end;
 
+	if (next == NULL)
+		segment_missing(scan);
+	segment = *next;
 	LockRelationOid(segment.leaf, AccessShareLock);
 	if (!scan->topic->valid)
 	{
@@ -382,6 +386,19 @@ segment_at(QtPartition *partition, int ordinal, bool backward)
 				return &partition->segments[i];
 	}
 	return NULL;
+}
+
+/* All segments on one side of the one that we were in are gone. */
+static void
+segment_missing(const QtPartitionScan *scan)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_QT_OFFSET_OUT_OF_RANGE),
+			 errmsg("records of topic \"%s\", partition %d are missing",
+					scan->topic->name, scan->partition),
+			 errdetail("There is no segment left where the read stood, at offset %lld.",
+					   (long long) scan->leaf.next_key),
+			 errhint("The records expired while they were read.")));
 }
 
 /*

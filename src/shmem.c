@@ -57,7 +57,7 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 static void request_shmem(void);
 static void startup_shmem(void);
 static Size control_size(void);
-static void free_slot(SlotEntry *entry);
+static bool free_slot(SlotEntry *entry);
 
 void
 qt_shmem_install_hooks(void)
@@ -151,6 +151,9 @@ qt_slot_note_drop(const QtPartitionKey *key, uint64 xid)
 {
 	SlotEntry  *entry;
 
+	/* an event trigger gets here without preload too: there are no slots */
+	if (control == NULL)
+		return;
 	LWLockAcquire(control->lock, LW_SHARED);
 	entry = hash_search(slot_hash, key, HASH_FIND, NULL);
 	if (entry)
@@ -186,9 +189,8 @@ qt_slot_collect(bool (*is_dead) (const QtPartitionKey *key, uint64 dropped_by))
 			continue;
 		LWLockAcquire(control->lock, LW_EXCLUSIVE);
 		entry = hash_search(slot_hash, &keys[i], HASH_FIND, NULL);
-		if (entry)
+		if (entry && free_slot(entry))
 		{
-			free_slot(entry);
 			control->collected = true;
 			freed++;
 		}
@@ -223,6 +225,17 @@ qt_slot_raise_next_offset(QtPartitionSlot *slot, const QtPartitionKey *key,
 		pg_atomic_write_u64(&slot->next_offset, (uint64) next_offset);
 	pg_atomic_write_u32(&slot->next_is_old, 0);
 	qt_slot_unlock(slot);
+}
+
+uint32
+qt_slot_highest_segment(QtPartitionSlot *slot, const QtPartitionKey *key)
+{
+	uint32		ordinal = pg_atomic_read_u32(&slot->highest_segment);
+
+	pg_read_barrier();
+	if (!slot->in_use || memcmp(&slot->key, key, sizeof(QtPartitionKey)) != 0)
+		return PG_UINT32_MAX;
+	return ordinal;
 }
 
 bool
@@ -347,15 +360,19 @@ control_size(void)
 					mul_size(qt_guc_max_partitions, sizeof(QtPartitionSlot)));
 }
 
-/* Caller holds the control lock. */
-static void
+/*
+ * Caller holds the control lock.  A slot that somebody appends to is left alone:
+ * to wait for that would make all wait who look for a slot.
+ */
+static bool
 free_slot(SlotEntry *entry)
 {
 	QtPartitionSlot *slot = &control->slots[entry->slot];
 
 	Assert(LWLockHeldByMeInMode(control->lock, LW_EXCLUSIVE));
 
-	LWLockAcquire(&slot->append_lock, LW_EXCLUSIVE);
+	if (!LWLockConditionalAcquire(&slot->append_lock, LW_EXCLUSIVE))
+		return false;
 	SpinLockAcquire(&slot->hint_lock);
 	slot->in_use = false;
 	SpinLockRelease(&slot->hint_lock);
@@ -363,4 +380,5 @@ free_slot(SlotEntry *entry)
 
 	control->first_free = Min(control->first_free, entry->slot);
 	(void) hash_search(slot_hash, &slot->key, HASH_REMOVE, NULL);
+	return true;
 }

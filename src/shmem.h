@@ -85,8 +85,8 @@ extern QtPartitionSlot *qt_slot_create(const QtPartitionKey *key,
 extern void qt_slot_note_drop(const QtPartitionKey *key, uint64 xid);
 
 /*
- * Free the slots for which is_dead() is true; no lock is held while it is
- * called.  dropped_by is the full xid of the last transaction that dropped the
+ * Free the slots for which is_dead() is true and that nobody appends to; no
+ * lock is held while it is called.  dropped_by is the full xid of the last transaction that dropped the
  * partition, or tried to, or 0.  To free the slot of a partition that lives
  * does no harm but that it begins anew.  Returns how many were freed.
  */
@@ -102,6 +102,9 @@ extern int64 qt_slot_next_offset(QtPartitionSlot *slot, const QtPartitionKey *ke
 /* After recovery: the next offset is at least this, and so known again. */
 extern void qt_slot_raise_next_offset(QtPartitionSlot *slot, const QtPartitionKey *key,
 									  int64 next_offset);
+
+/* The highest segment written to, or PG_UINT32_MAX if the slot is another's. */
+extern uint32 qt_slot_highest_segment(QtPartitionSlot *slot, const QtPartitionKey *key);
 
 /*
  * Take the append lock; false (and no lock) if the slot is no longer that of
