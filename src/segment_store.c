@@ -62,6 +62,7 @@ typedef struct OpenIndexes
 
 static HeapTuple form_row(Relation leaf, const QtAppendTarget *target,
 						  const QtPackedBatch *batch);
+static Size row_size(const QtPackedBatch *batch);
 static void patch_row(HeapTuple row, int64 base_offset, int record_count);
 static void open_indexes(Relation heap, OpenIndexes *open);
 static void close_indexes(OpenIndexes *open);
@@ -96,11 +97,9 @@ qt_segment_append(const QtAppendTarget *target, const QtPackedBatch *batches,
 	open_indexes(leaf, &leaf_indexes);
 	sequence = relation_open(target->key.sequence, RowExclusiveLock);
 
-	rows = palloc(sizeof(HeapTuple) * count);
 	for (int i = 0; i < count; i++)
 	{
-		rows[i] = form_row(leaf, target, &batches[i]);
-		if (rows[i]->t_len > RelationGetToastTupleTarget(leaf, TOAST_TUPLE_TARGET) &&
+		if (row_size(&batches[i]) > RelationGetToastTupleTarget(leaf, TOAST_TUPLE_TARGET) &&
 			toast == NULL)
 		{
 			toast = table_open(leaf->rd_rel->reltoastrelid, RowExclusiveLock);
@@ -109,8 +108,10 @@ qt_segment_append(const QtAppendTarget *target, const QtPackedBatch *batches,
 	}
 	qt_debug_point("append-opened");
 
+	rows = palloc(sizeof(HeapTuple) * count);
 	while (done < count && current)
 	{
+		int			first = done;
 		int			last = done;
 		Size		bytes = 0;
 		int64		records = 0;
@@ -119,10 +120,11 @@ qt_segment_append(const QtAppendTarget *target, const QtPackedBatch *batches,
 		/* one batch or 64 kB at a time */
 		do
 		{
-			bytes += rows[last]->t_len;
+			bytes += row_size(&batches[last]);
 			records += batches[last].record_count;
+			rows[last] = form_row(leaf, target, &batches[last]);
 			last++;
-		} while (last < count && bytes + rows[last]->t_len <= APPEND_BYTES_MAX);
+		} while (last < count && bytes + row_size(&batches[last]) <= APPEND_BYTES_MAX);
 
 		if (!qt_slot_lock(target->slot, &target->key))
 			break;
@@ -144,11 +146,11 @@ qt_segment_append(const QtAppendTarget *target, const QtPackedBatch *batches,
 			pg_atomic_write_u32(&target->slot->next_is_old, 0);
 		}
 		qt_slot_unlock(target->slot);
+		for (int i = first; i < last; i++)
+			heap_freetuple(rows[i]);
 		CHECK_FOR_INTERRUPTS();
 	}
 
-	for (int i = 0; i < count; i++)
-		heap_freetuple(rows[i]);
 	pfree(rows);
 	if (toast != NULL)
 	{
@@ -283,6 +285,13 @@ form_row(Relation leaf, const QtAppendTarget *target, const QtPackedBatch *batch
 	return heap_form_tuple(RelationGetDescr(leaf), values, nulls);
 }
 
+/* How long the row of a batch is, at most. */
+static Size
+row_size(const QtPackedBatch *batch)
+{
+	return MAXALIGN(SizeofHeapTupleHeader) + LEAF_BATCH_START + VARSIZE(batch->data);
+}
+
 static void
 patch_row(HeapTuple row, int64 base_offset, int record_count)
 {
@@ -298,6 +307,12 @@ patch_row(HeapTuple row, int64 base_offset, int record_count)
  * Open all indexes of a heap for inserting.  Their definitions are checked:
  * an index that a superuser added must not run code or wait for transactions
  * under the append lock.
+ *
+ * Those of a TOAST table are opened again under the append lock, where nothing
+ * may wait and no invalidation be taken: heap_insert() looks for a free chunk
+ * id through the index.  So they are locked here in that mode too, and the
+ * list of them, which an invalidation may have thrown away meanwhile, is read
+ * once more.
  */
 static void
 open_indexes(Relation heap, OpenIndexes *open)
@@ -314,6 +329,8 @@ open_indexes(Relation heap, OpenIndexes *open)
 		Relation	index = index_open(lfirst_oid(lc), RowExclusiveLock);
 		IndexInfo  *info;
 
+		if (is_toast)
+			LockRelation(index, AccessShareLock);
 		if (!is_toast && !index->rd_index->indisready)
 		{
 			index_close(index, RowExclusiveLock);
@@ -333,13 +350,19 @@ open_indexes(Relation heap, OpenIndexes *open)
 		open->count++;
 	}
 	list_free(oids);
+	if (is_toast)
+		list_free(RelationGetIndexList(heap));
 }
 
 static void
 close_indexes(OpenIndexes *open)
 {
 	for (int i = 0; i < open->count; i++)
+	{
+		if (open->infos[i] == NULL)
+			UnlockRelation(open->relations[i], AccessShareLock);
 		index_close(open->relations[i], RowExclusiveLock);
+	}
 	pfree(open->relations);
 	pfree(open->infos);
 }
@@ -506,8 +529,11 @@ batch_max_timestamp(struct varlena *batch)
 {
 	struct varlena *header = VARATT_IS_EXTERNAL(batch) || VARATT_IS_COMPRESSED(batch) ?
 		detoast_attr_slice(batch, 0, QT_BATCH_HEADER_SIZE) : batch;
+	int64		timestamp = PG_INT64_MAX;
 
-	if (VARSIZE_ANY_EXHDR(header) < QT_BATCH_HEADER_SIZE)
-		return PG_INT64_MAX;
-	return qt_batch_max_timestamp(VARDATA_ANY(header));
+	if (VARSIZE_ANY_EXHDR(header) >= QT_BATCH_HEADER_SIZE)
+		timestamp = qt_batch_max_timestamp(VARDATA_ANY(header));
+	if (header != batch)
+		pfree(header);
+	return timestamp;
 }
