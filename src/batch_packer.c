@@ -133,6 +133,7 @@ qt_packer_reset(QtPacker *packer)
 	for (i = 0; i < packer->batch_count; i++)
 		pfree(packer->batches[i].data);
 	packer->batch_count = 0;
+	packer->batch_bytes = 0;
 }
 
 /* Does the page probably have room for a record of `added` bytes more? */
@@ -241,6 +242,7 @@ store_batch(QtPacker *packer, int count)
 	SET_VARSIZE(batch->data, size);
 	memcpy(VARDATA(batch->data), packer->encoded.data, packer->encoded.len);
 	batch->record_count = count;
+	packer->batch_bytes += size;
 
 	packer->measured_raw = 0;
 	packer->measured_size = 0;

@@ -37,6 +37,7 @@ typedef struct QtPacker
 	QtPackedBatch *batches;		/* finished ones, in order */
 	int			batch_count;
 	int			batch_capacity;
+	Size		batch_bytes;	/* of the finished ones */
 } QtPacker;
 
 /*

@@ -25,8 +25,9 @@
 #include "qtopic.h"
 #include "wakeup.h"
 
-/* Batches that are gathered before they are appended. */
+/* Batches that are gathered before they are appended: so many, or so many bytes. */
 #define DRAIN_BATCHES	64
+#define DRAIN_BYTES		(512 * 1024)
 
 /* How far past its bound the buffer may grow inside a subtransaction. */
 #define HARD_LIMIT_FACTOR	16
@@ -398,7 +399,8 @@ drain(PartitionBuffer *buffer)
 
 		if (from == end)
 			qt_packer_finish(&packer);
-		if (packer.batch_count >= DRAIN_BATCHES || from == end)
+		if (packer.batch_count >= DRAIN_BATCHES || packer.batch_bytes >= DRAIN_BYTES ||
+			from == end)
 		{
 			int64	   *base_offsets = palloc(sizeof(int64) * packer.batch_count);
 

@@ -168,6 +168,7 @@ begin_insert(EState *estate, ResultRelInfo *rinfo, bool row_by_row)
 
 	qt_producer_begin(&insert->producer, topic,
 					  qt_guc_produce_mode == QT_PRODUCE_DEFERRED);
+	insert->producer.without_runs = true;
 	insert->key_type = TupleDescAttr(desc, QT_COLUMN_KEY)->atttypid;
 	insert->value_type = TupleDescAttr(desc, QT_COLUMN_VALUE)->atttypid;
 	insert->row_by_row = row_by_row ||

@@ -27,6 +27,18 @@
  * in the processor's cache.
  */
 #define GATHERED_MAX	8
+#define GATHERED_BYTES_MAX	(256 * 1024)
+
+/* Bytes of finished batches of all partitions. */
+#define FINISHED_BYTES_MAX	(4 * 1024 * 1024)
+
+/*
+ * Memory for batches of all partitions, finished or not.  With many partitions
+ * it is more, what it takes to fill a page in each: batches that are cut short
+ * again and again cost space for ever.
+ */
+#define PACKING_BYTES_MAX	(16 * 1024 * 1024)
+#define PACKING_BYTES_PER_PARTITION	(96 * 1024)
 
 /* A packer for single records that grew past this is not kept. */
 #define SINGLE_KEPT_MAX		(256 * 1024)
@@ -39,6 +51,8 @@ static int	choose_partition(QtTopic *topic, const QtRecord *record, int partitio
 static int	sticky_partition(QtTopic *topic);
 static void count_sticky(QtTopic *topic, const QtRecord *record);
 static bool pack_record(QtProducer *producer, const QtRecord *record, int partition);
+static bool limit_packing(QtProducer *producer);
+static void append_all(QtProducer *producer, bool finish);
 static void append_packed(QtProducer *producer, int partition);
 static void add_run(QtProducer *producer, int partition, int64 base_offset,
 					int64 record_count);
@@ -57,7 +71,11 @@ qt_producer_begin(QtProducer *producer, QtTopic *topic, bool deferred)
 	if (producer->deferred)
 		producer->buffered = palloc0(sizeof(int64) * topic->partition_count);
 	else
+	{
 		producer->packers = palloc0(sizeof(QtPacker *) * topic->partition_count);
+		producer->packing = AllocSetContextCreate(CurrentMemoryContext, "qtopic producer",
+												  ALLOCSET_DEFAULT_SIZES);
+	}
 }
 
 void
@@ -99,20 +117,14 @@ qt_producer_put(QtProducer *producer, const QtRecord *record, int partition)
 void
 qt_producer_finish(QtProducer *producer)
 {
-	for (int p = 0; p < producer->partition_count; p++)
+	if (!producer->deferred)
 	{
-		if (producer->deferred)
-		{
-			if (producer->buffered[p] > 0)
-				add_run(producer, p, -1, producer->buffered[p]);
-		}
-		else if (producer->packers[p] != NULL)
-		{
-			qt_packer_finish(producer->packers[p]);
-			producer->topic->packing_ratio = producer->packers[p]->ratio;
-			append_packed(producer, p);
-		}
+		append_all(producer, true);
+		return;
 	}
+	for (int p = 0; p < producer->partition_count; p++)
+		if (producer->buffered[p] > 0)
+			add_run(producer, p, -1, producer->buffered[p]);
 }
 
 void
@@ -228,10 +240,11 @@ pack_record(QtProducer *producer, const QtRecord *record, int partition)
 {
 	QtPacker   *packer = producer->packers[partition];
 	int			complete;
+	Size		complete_bytes;
 
 	if (packer == NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(producer->context);
+		MemoryContext old = MemoryContextSwitchTo(producer->packing);
 
 		packer = producer->packers[partition] = palloc(sizeof(QtPacker));
 		qt_append_init_packer(packer, producer->topic);
@@ -239,12 +252,56 @@ pack_record(QtProducer *producer, const QtRecord *record, int partition)
 	}
 
 	complete = packer->batch_count;
+	complete_bytes = packer->batch_bytes;
 	qt_packer_add(packer, record);
 	if (packer->batch_count == complete)
-		return false;
-	if (packer->batch_count >= GATHERED_MAX)
+		return limit_packing(producer);
+	producer->finished_bytes += packer->batch_bytes - complete_bytes;
+	if (packer->batch_count >= GATHERED_MAX || packer->batch_bytes >= GATHERED_BYTES_MAX)
 		append_packed(producer, partition);
+	(void) limit_packing(producer);
 	return true;
+}
+
+/*
+ * Append what is finished if it is too much.  If all takes too much memory,
+ * also finish what is not, and begin anew; true then.
+ */
+static bool
+limit_packing(QtProducer *producer)
+{
+	Size		limit = Max(PACKING_BYTES_MAX,
+							(Size) producer->partition_count * PACKING_BYTES_PER_PARTITION);
+
+	if (producer->finished_bytes > FINISHED_BYTES_MAX)
+		append_all(producer, false);
+	if (MemoryContextMemAllocated(producer->packing, false) <= limit)
+		return false;
+
+	append_all(producer, true);
+	memset(producer->packers, 0, sizeof(QtPacker *) * producer->partition_count);
+	MemoryContextReset(producer->packing);
+	return true;
+}
+
+/* Append the finished batches of all partitions, or finish all of them before. */
+static void
+append_all(QtProducer *producer, bool finish)
+{
+	for (int p = 0; p < producer->partition_count; p++)
+	{
+		QtPacker   *packer = producer->packers[p];
+
+		if (packer == NULL)
+			continue;
+		if (finish)
+		{
+			qt_packer_finish(packer);
+			producer->topic->packing_ratio = packer->ratio;
+		}
+		append_packed(producer, p);
+	}
+	producer->finished_bytes = 0;
 }
 
 /* Append a partition's finished batches and note where they went. */
@@ -261,6 +318,7 @@ append_packed(QtProducer *producer, int partition)
 	for (int i = 0; i < packer->batch_count; i++)
 		add_run(producer, partition, base_offsets[i], packer->batches[i].record_count);
 	pfree(base_offsets);
+	producer->finished_bytes -= Min(producer->finished_bytes, packer->batch_bytes);
 	qt_packer_reset(packer);
 }
 
@@ -270,6 +328,8 @@ add_run(QtProducer *producer, int partition, int64 base_offset, int64 record_cou
 {
 	QtProducedRun *run;
 
+	if (producer->without_runs)
+		return;
 	if (producer->run_count > 0)
 	{
 		run = &producer->runs[producer->run_count - 1];

@@ -25,11 +25,14 @@ typedef struct QtProducer
 {
 	QtTopic    *topic;
 	MemoryContext context;		/* current at qt_producer_begin */
+	MemoryContext packing;		/* of the packers */
 	bool		deferred;
 	int			sticky;			/* partition of records without key, or -1 */
 	int			partition_count;	/* when the call began */
 	QtPacker  **packers;		/* by partition, NULL: nothing yet */
+	Size		finished_bytes; /* of batches that wait to be appended */
 	int64	   *buffered;		/* by partition: records deferred */
+	bool		without_runs;	/* nobody asks where the records are */
 	QtProducedRun *runs;
 	int			run_count;
 	int			run_capacity;
@@ -44,7 +47,10 @@ extern void qt_producer_begin(QtProducer *producer, QtTopic *topic, bool deferre
 /* Add a record; 22023 if there is no such partition, 54000 if too large. */
 extern void qt_producer_put(QtProducer *producer, const QtRecord *record, int partition);
 
-/* Append what is left.  Then runs[] tells where the records are. */
+/*
+ * Append what is left.  Then runs[] tells where the records are, unless the
+ * caller has set without_runs after the beginning.
+ */
 extern void qt_producer_finish(QtProducer *producer);
 
 /* One record, the short way.  *offset is -1 if it was deferred. */
