@@ -16,7 +16,7 @@ use Time::HiRes qw(sleep time);
 my $wakes = 0.5;				# seconds; nobody who is not woken is that fast
 my $tries = 3;
 
-my $node = new_node('main', autovacuum => 0, 'qtopic.workers' => 'off');
+my $node = new_node('main', autovacuum => 0, conf => 'qtopic.workers = off');
 my $admin = open_session($node);
 my $writer = open_session($node);
 my $other = open_session($node);
