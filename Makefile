@@ -23,6 +23,7 @@ OBJS = \
 	src/catalog.o \
 	src/codec.o \
 	src/consume.o \
+	src/consume_portal.o \
 	src/debug_point.o \
 	src/deferred.o \
 	src/event_topic.o \

@@ -17,6 +17,7 @@
 
 #include "api_rows.h"
 #include "consume.h"
+#include "consume_portal.h"
 #include "group.h"
 #include "guc.h"
 #include "qtopic.h"
@@ -28,7 +29,6 @@ PG_FUNCTION_INFO_V1(qtopic_consume_jsonb);
 PG_FUNCTION_INFO_V1(qtopic_wait_for_records);
 
 static Datum consume_as(FunctionCallInfo fcinfo, QtFormat key_format, QtFormat value_format);
-static void check_portal(void);
 static bool drop_portal_snapshot(void);
 
 /*
@@ -110,31 +110,16 @@ consume_as(FunctionCallInfo fcinfo, QtFormat key_format, QtFormat value_format)
 	PreventCommandIfReadOnly("consume()");
 	PreventCommandDuringRecovery("consume()");
 	PreventCommandIfParallelMode("consume()");
-	check_portal();
 	qt_shmem_require();
 	qt_group_check_name(request.group);
 	request.topic = qt_topic_lookup(qt_argument_text(fcinfo, 1, "topic"), false);
 	qt_topic_check_right(request.topic, ACL_SELECT);
 
+	qt_consume_check_portal();
 	qt_rows_begin(&rows, fcinfo, key_format, value_format, request.max_records);
 	(void) qt_consume(&request, qt_rows_add, &rows);
 	qt_rows_end(&rows);
 	return (Datum) 0;
-}
-
-/*
- * A cursor keeps its rows over a ROLLBACK TO, which gives them back to the
- * group: they would be processed twice.
- */
-static void
-check_portal(void)
-{
-	if (ActivePortal != NULL && ActivePortal->createSubid != ActivePortal->activeSubid)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot consume in a cursor that is older than the current savepoint"),
-				 errdetail("The cursor would keep its rows when the savepoint is rolled back."),
-				 errhint("Declare the cursor after the savepoint, or fetch from it before.")));
 }
 
 /*

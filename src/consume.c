@@ -34,8 +34,11 @@
 #include "wakeup.h"
 #include "worker_slots.h"
 
-/* Partitions that one call tries: each lock takes shared memory. */
-#define ATTEMPTS_MAX	64
+/* Partitions that one call reads: each lock that it keeps takes shared memory. */
+#define PARTITIONS_MAX	64
+
+/* That somebody has done with a group wakes nobody. */
+#define RECHECK_GROUP_MS	1000
 
 /* A partition that may have something to read. */
 typedef struct Candidate
@@ -66,11 +69,12 @@ static void read_group(Look *look);
 static void probe_without_group(Look *look);
 static int	find_candidates(const Look *look, Candidate **candidates);
 static int	compare_attempts(const void *a, const void *b);
-static void try_partition(Look *look, int partition);
+static bool try_partition(Look *look, int partition);
 static bool read_partition(Look *look, const QtPositionId *id);
 static bool is_moved_since_snapshot(const QtPosition *position);
 static void fetch_from(Look *look, int partition, int64 from_offset, QtFetchResult *result);
 static void drop_record(void *arg, const QtRecord *record, const QtBatchSource *source);
+static long recheck_ms(const Look *looks, int look_count);
 static bool records_may_have_come(const Look *look);
 static bool has_records(QtTopic *topic);
 static QtPositionId position_id(const Look *look, int partition);
@@ -137,7 +141,7 @@ look_and_wait(Look *looks, int look_count, int64 max_wait_ms)
 			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), max_wait_ms);
 			qt_wait_begin(wait_slots, look_count,
 						  look_count == 1 && looks[0].status == QT_GROUP_OPEN ?
-						  looks[0].group.in_topic.gt_id : 0);
+						  looks[0].group.in_topic.gt_id : QT_WAIT_ANY_GROUP);
 			waiting = true;
 			continue;
 		}
@@ -147,7 +151,7 @@ look_and_wait(Look *looks, int look_count, int64 max_wait_ms)
 		{
 			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 			if (left > 0)
-				qt_wait_sleep(Min(left, qt_worker_recheck_ms()));
+				qt_wait_sleep(Min(left, recheck_ms(looks, look_count)));
 			for (int i = 0; i < look_count && !may_have_come; i++)
 				may_have_come = records_may_have_come(&looks[i]);
 		} while (left > 0 && !may_have_come);
@@ -192,14 +196,19 @@ read_group(Look *look)
 	Candidate  *candidates;
 	int			count;
 	int			tried = 0;
+	int			held = 0;
 
 	qt_group_state_attempt(&key, GetCurrentTimestamp());
 	count = find_candidates(look, &candidates);
 	look->moved = false;
-	while (tried < Min(count, ATTEMPTS_MAX) &&
+	while (tried < count && held < PARTITIONS_MAX &&
 		   look->count < (look->probe ? 1 : look->request->max_records) &&
 		   look->bytes < look->request->max_bytes)
-		try_partition(look, candidates[tried++].partition);
+	{
+		if (try_partition(look, candidates[tried++].partition))
+			held++;
+		CHECK_FOR_INTERRUPTS();
+	}
 	pfree(candidates);
 
 	if (look->moved && look->count == 0)
@@ -265,20 +274,22 @@ compare_attempts(const void *a, const void *b)
 	return left->partition - right->partition;
 }
 
-/* Read a partition unless somebody else does. */
-static void
+/* Read a partition unless somebody else does; true if its lock is kept. */
+static bool
 try_partition(Look *look, int partition)
 {
 	QtPositionId id = position_id(look, partition);
 	QtGroupStateKey key = qt_position_key(id.gt_id, partition);
 
 	if (!qt_position_try_lock(&id))
-		return;
+		return false;
 	if (!look->probe)
 		qt_group_state_attempt(&key, GetCurrentTimestamp());
 	qt_debug_point("consume-locked");
-	if (!read_partition(look, &id))
-		qt_position_unlock(&id);
+	if (read_partition(look, &id))
+		return true;
+	qt_position_unlock(&id);
+	return false;
 }
 
 /* With the partition locked; false if the position has not moved. */
@@ -299,7 +310,7 @@ read_partition(Look *look, const QtPositionId *id)
 	}
 	from_offset = qt_group_start(&look->group, id->partition, &position, &moved);
 	fetch_from(look, id->partition, from_offset, &result);
-	if (look->probe)
+	if (look->probe && (result.count > 0 || moved))
 		return false;
 	qt_debug_point("consume-read");
 	if (result.count > 0 || moved)
@@ -309,7 +320,9 @@ read_partition(Look *look, const QtPositionId *id)
 		look->wrote = true;
 		return true;
 	}
-	if (!TransactionIdIsCurrentTransactionId(position.xmin))
+
+	/* not by what this transaction has changed and not committed */
+	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		qt_group_state_found(&key, result.empty_to);
 	return false;
 }
@@ -341,6 +354,15 @@ fetch_from(Look *look, int partition, int64 from_offset, QtFetchResult *result)
 static void
 drop_record(void *arg, const QtRecord *record, const QtBatchSource *source)
 {
+}
+
+static long
+recheck_ms(const Look *looks, int look_count)
+{
+	for (int i = 0; i < look_count; i++)
+		if (looks[i].status != QT_GROUP_OPEN)
+			return RECHECK_GROUP_MS;
+	return qt_worker_recheck_ms();
 }
 
 /* Is it worth while to look again?  Takes no snapshot or lock. */

@@ -75,6 +75,7 @@ static int	bitmap_words(void);
 static void end_wait(bool pass_on);
 static uint64 generations(void);
 static void wake(int wait_slot, uint32 group_topic, int sessions);
+static bool waits_for(Waiter *waiter, uint32 group_topic);
 static bool wake_waiter(int number);
 static int *sessions_of(WakeCount *counts, int *ncounts, Waiter *waiter);
 
@@ -256,9 +257,7 @@ wake(int wait_slot, uint32 group_topic, int sessions)
 			Waiter	   *waiter = &waiters[number];
 			int		   *woken;
 
-			if (group_topic != 0 &&
-				(pg_atomic_read_u32(&waiter->group_topic) != group_topic ||
-				 pg_atomic_read_u32(&waiter->database) != MyDatabaseId))
+			if (group_topic != 0 && !waits_for(waiter, group_topic))
 				continue;
 			woken = sessions_of(counts, &ncounts, waiter);
 			if (woken != NULL && *woken >= sessions)
@@ -267,6 +266,16 @@ wake(int wait_slot, uint32 group_topic, int sessions)
 				++*woken;
 		}
 	}
+}
+
+/* Does a session wait for a topic in a group of this database? */
+static bool
+waits_for(Waiter *waiter, uint32 group_topic)
+{
+	uint32		wanted = pg_atomic_read_u32(&waiter->group_topic);
+
+	return (wanted == group_topic || wanted == (uint32) QT_WAIT_ANY_GROUP) &&
+		pg_atomic_read_u32(&waiter->database) == MyDatabaseId;
 }
 
 /* False if the session waits no more. */
@@ -287,7 +296,7 @@ sessions_of(WakeCount *counts, int *ncounts, Waiter *waiter)
 	uint32		database = pg_atomic_read_u32(&waiter->database);
 	uint32		group_topic = pg_atomic_read_u32(&waiter->group_topic);
 
-	if (group_topic == 0)
+	if (group_topic == 0 || group_topic == (uint32) QT_WAIT_ANY_GROUP)
 		return NULL;
 	for (int i = 0; i < *ncounts; i++)
 		if (counts[i].database == database && counts[i].group_topic == group_topic)

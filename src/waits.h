@@ -16,6 +16,9 @@
 #define QT_WAIT_SLOTS	1024
 
 
+/* Instead of a topic in a group: waits for groups, but for no single one. */
+#define QT_WAIT_ANY_GROUP	(-1)
+
 extern Size qt_waits_shmem_size(void);
 extern void qt_waits_shmem_init(void);
 
@@ -26,7 +29,8 @@ extern int	qt_wait_slot(int topic_id);
  * Waiting: qt_wait_begin, then look at the data, then qt_wait_sleep if there
  * is nothing; qt_wait_end at last, also after an error (from the transaction
  * callback).  A session waits once at a time, at any number of slots; with
- * group_topic it waits for one topic in a consumer group, else (0) for itself.
+ * group_topic it waits for one topic in a consumer group, or for any
+ * (QT_WAIT_ANY_GROUP), else (0) for itself.
  */
 extern void qt_wait_begin(const int *wait_slots, int count, int group_topic);
 
@@ -50,7 +54,10 @@ extern void qt_wait_break_off(void);
  */
 extern void qt_wait_wake(int wait_slot, int sessions);
 
-/* The same for the sessions of one group and topic of this database only. */
+/*
+ * The same for the sessions of one group and topic of this database only; and
+ * for those that wait for any.
+ */
 extern void qt_wait_wake_group(int wait_slot, int group_topic, int sessions);
 
 /*

@@ -21,7 +21,7 @@
 #include "wakeup.h"
 #include "worker_slots.h"
 
-#define HOOKS_MAX	2
+#define HOOKS_MAX	3
 
 static bool registered = false;
 static const QtTransactionHooks *hooks[HOOKS_MAX];
