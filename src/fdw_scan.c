@@ -78,6 +78,7 @@ typedef struct ScanTask
 	int64		high;
 	int64		stop;			/* of the partition */
 	int64		stop_base;
+	int64		log_start;
 } ScanTask;
 
 typedef struct SharedScan
@@ -633,17 +634,17 @@ share_work(ForeignScanState *node)
 	state->reader.bounds = *bounds;
 	for (int p = 0; p < state->reader.partition_count; p++)
 	{
+		QtStop		stop;
 		int64		low;
-		int64		stop;
-		int64		stop_base;
 		int64		high;
 		int64		stretch;
 
 		if (bounds->nothing ||
 			(bounds->some_partitions && !bms_is_member(p, bounds->partitions)))
 			continue;
-		qt_reader_find_stop(&state->reader, p, &low, &stop, &stop_base);
-		high = Min(bounds->high, stop_base - 1);
+		qt_reader_find_stop(&state->reader, p, &stop);
+		low = Max(bounds->low, stop.log_start);
+		high = Min(bounds->high, stop.bound_base - 1);
 		if (low > high)
 			continue;
 		stretch = Max((high - low) / TASKS_PER_PARTITION + 1, TASK_OFFSETS_MIN);
@@ -654,8 +655,9 @@ share_work(ForeignScanState *node)
 			task->partition = p;
 			task->low = from;
 			task->high = high - from < stretch ? high : from + stretch - 1;
-			task->stop = stop;
-			task->stop_base = stop_base;
+			task->stop = stop.bound;
+			task->stop_base = stop.bound_base;
+			task->log_start = stop.log_start;
 			if (task->high == high)
 				break;
 		}
@@ -696,6 +698,7 @@ next_record(TopicScan *state, QtRecord *record)
 		bounds.stop_fixed = true;
 		bounds.stop = task->stop;
 		bounds.stop_base = task->stop_base;
+		bounds.log_start = task->log_start;
 		qt_reader_start(&state->reader, &bounds);
 		state->task = (int) next;
 	}

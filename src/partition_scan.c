@@ -130,13 +130,24 @@ qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int number,
 		scan->leaf.bound_base = settled = view->stop->bound_base;
 	}
 
+	/*
+	 * What others have deleted since the first look counts for later
+	 * snapshots; what this transaction deletes counts at once, and may be
+	 * rolled back.
+	 */
 	scan->log_start_offset = partition->log_start_offset;
+	if (view->stop && !partition->log_start_is_ours)
+	{
+		if (view->stop->log_start < 0)
+			view->stop->log_start = partition->log_start_offset;
+		scan->log_start_offset = view->stop->log_start;
+	}
 	scan->ordinal = partition->segments[0].ordinal;
 	scan->leaf.snapshot = view->snapshot;
 	scan->leaf.position = position;
 	scan->leaf.upto = PG_INT64_MAX;
 	scan->leaf.min_time = PG_INT64_MIN;
-	scan->leaf.next_key = Max(partition->log_start_offset, Min(position, settled));
+	scan->leaf.next_key = Max(scan->log_start_offset, Min(position, settled));
 }
 
 void

@@ -74,6 +74,7 @@ qt_stop_find(Snapshot snapshot, EState *estate, Oid sequence)
 		stop->bound = PG_INT64_MAX;
 		stop->bound_base = 0;
 		stop->settled = 0;
+		stop->log_start = -1;
 	}
 	return stop;
 }

@@ -23,6 +23,7 @@ typedef struct QtStop
 	int64		bound;			/* keys from here on are out */
 	int64		bound_base;		/* base offset of the batch at the bound */
 	int64		settled;		/* below this every row is settled */
+	int64		log_start;		/* of the first scan; -1: none yet */
 } QtStop;
 
 /*

@@ -100,8 +100,7 @@ qt_reader_summarize(QtTopicReader *reader, bool ends_only, QtPartitionSummary *s
 }
 
 void
-qt_reader_find_stop(QtTopicReader *reader, int number, int64 *start,
-					int64 *stop, int64 *stop_base)
+qt_reader_find_stop(QtTopicReader *reader, int number, QtStop *stop)
 {
 	QtReadView	view;
 	MemoryContext old = MemoryContextSwitchTo(reader->context);
@@ -109,9 +108,7 @@ qt_reader_find_stop(QtTopicReader *reader, int number, int64 *start,
 	qt_topic_refresh(reader->topic);
 	qt_read_view_of_statement(&view, reader->estate, reader->topic, number);
 	qt_scan_find_stop(reader->topic, number, &view);
-	*start = Max(reader->bounds.low, qt_topic_partition(reader->topic, number)->log_start_offset);
-	*stop = view.stop->bound;
-	*stop_base = view.stop->bound_base;
+	*stop = *view.stop;
 	qt_read_view_close(&view);
 	MemoryContextSwitchTo(old);
 }
@@ -249,6 +246,7 @@ open_partition(QtTopicReader *reader, bool headers_only)
 	{
 		reader->view.stop->bound = bounds->stop;
 		reader->view.stop->bound_base = bounds->stop_base;
+		reader->view.stop->log_start = bounds->log_start;
 	}
 	if (bounds->backward)
 		qt_scan_begin_backward(&reader->scan, reader->topic, reader->partition,

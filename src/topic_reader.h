@@ -26,6 +26,7 @@ typedef struct QtReadBounds
 	bool		stop_fixed;		/* somebody has found out where to stop: */
 	int64		stop;			/* keys from here on are out */
 	int64		stop_base;		/* base offset of the first of them */
+	int64		log_start;		/* records below are gone */
 } QtReadBounds;
 
 typedef struct QtTopicReader
@@ -89,11 +90,10 @@ extern bool qt_reader_summarize(QtTopicReader *reader, bool ends_only,
 								QtPartitionSummary *summary);
 
 /*
- * Where the snapshot stops in a partition within the bounds, and where the
- * partition starts; for those who share the work of reading it.
+ * Where the snapshot stops in a partition, and where the partition starts; for
+ * those who share the work of reading it.
  */
-extern void qt_reader_find_stop(QtTopicReader *reader, int partition,
-								int64 *start, int64 *stop, int64 *stop_base);
+extern void qt_reader_find_stop(QtTopicReader *reader, int partition, QtStop *stop);
 
 extern void qt_reader_close(QtTopicReader *reader);
 
