@@ -21,6 +21,7 @@ PG_FUNCTION_INFO_V1(qtopic_cast_or_null);
 PG_FUNCTION_INFO_V1(qtopic_is_castable);
 
 static char *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
+static bool is_about_value(int sqlerrcode);
 static bool try_cast(FunctionCallInfo fcinfo, Datum *result);
 
 /* create_topic_view(view_name text, topic text, columns text, on_error text) */
@@ -118,8 +119,7 @@ try_cast(FunctionCallInfo fcinfo, Datum *result)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
-			ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+		if (!is_about_value(error->sqlerrcode))
 			ReThrowError(error);
 		FreeErrorData(error);
 		good = false;
@@ -130,4 +130,16 @@ try_cast(FunctionCallInfo fcinfo, Datum *result)
 
 	*result = value;
 	return good;
+}
+
+/* Class 42 is what tsquery, jsonpath, regclass and the like report. */
+static bool
+is_about_value(int sqlerrcode)
+{
+	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
+
+	return category == ERRCODE_DATA_EXCEPTION ||
+		category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
+		(category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
+		 sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE);
 }

@@ -40,6 +40,9 @@
 /* That somebody has done with a group wakes nobody. */
 #define RECHECK_GROUP_MS	1000
 
+/* After that time the topics of a group are listed again. */
+#define RELIST_MS		10000
+
 /* A partition that may have something to read. */
 typedef struct Candidate
 {
@@ -52,6 +55,7 @@ typedef struct Look
 {
 	const QtConsumeRequest *request;
 	QtTopic    *topic;
+	int			topic_id;		/* if it is one of several, else 0 */
 	bool		probe;			/* only see whether there are records */
 	QtRecordSink sink;
 	void	   *sink_arg;
@@ -74,7 +78,9 @@ static bool read_partition(Look *look, const QtPositionId *id);
 static bool is_moved_since_snapshot(const QtPosition *position);
 static void fetch_from(Look *look, int partition, int64 from_offset, QtFetchResult *result);
 static void drop_record(void *arg, const QtRecord *record, const QtBatchSource *source);
+static int	waits_for(const Look *looks, int look_count);
 static long recheck_ms(const Look *looks, int look_count);
+static bool is_gone(const Look *look);
 static bool records_may_have_come(const Look *look);
 static bool has_records(QtTopic *topic);
 static QtPositionId position_id(const Look *look, int partition);
@@ -94,13 +100,26 @@ qt_consume(const QtConsumeRequest *request, QtRecordSink sink, void *arg)
 bool
 qt_wait_for_records(const QtConsumeRequest *request)
 {
-	Look		look = {request, request->topic, true, drop_record};
-	int			count = 1;
-	Look	   *looks = &look;
+	Look		look = {request, request->topic};
+	int64		left = request->max_wait_ms;
 
-	if (request->topic == NULL)
-		looks = looks_of_group(request, &count);
-	return look_and_wait(looks, count, request->max_wait_ms);
+	look.probe = true;
+	look.sink = drop_record;
+	if (request->topic != NULL)
+		return look_and_wait(&look, 1, left);
+
+	/* a topic may join the group meanwhile */
+	for (;;)
+	{
+		int			count;
+		Look	   *looks = looks_of_group(request, &count);
+		bool		found = look_and_wait(looks, count, Min(left, RELIST_MS));
+
+		pfree(looks);
+		left -= RELIST_MS;
+		if (found || left <= 0)
+			return found;
+	}
 }
 
 /* Look until something is found or the time is over. */
@@ -139,9 +158,7 @@ look_and_wait(Look *looks, int look_count, int64 max_wait_ms)
 				wait_slots[i] = looks[i].topic->wait_slot;
 			qt_wakeup_register();
 			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), max_wait_ms);
-			qt_wait_begin(wait_slots, look_count,
-						  look_count == 1 && looks[0].status == QT_GROUP_OPEN ?
-						  looks[0].group.in_topic.gt_id : QT_WAIT_ANY_GROUP);
+			qt_wait_begin(wait_slots, look_count, waits_for(looks, look_count));
 			waiting = true;
 			continue;
 		}
@@ -171,6 +188,8 @@ look_at_topic(Look *look)
 {
 	bool		created = false;
 
+	if (is_gone(look))
+		return;
 	look->wrote = false;
 	look->status = qt_group_open(&look->group, look->request->group, look->topic, false);
 	/* that something may come is no reason to write */
@@ -356,6 +375,17 @@ drop_record(void *arg, const QtRecord *record, const QtBatchSource *source)
 {
 }
 
+/* For whom the session waits: see waits.h. */
+static int
+waits_for(const Look *looks, int look_count)
+{
+	int			gt_id = looks[0].group.in_topic.gt_id;
+
+	if (look_count != 1 || looks[0].status != QT_GROUP_OPEN)
+		return QT_WAIT_ANY_GROUP;
+	return looks[0].probe ? QT_WAIT_TO_TELL(gt_id) : gt_id;
+}
+
 static long
 recheck_ms(const Look *looks, int look_count)
 {
@@ -365,13 +395,25 @@ recheck_ms(const Look *looks, int look_count)
 	return qt_worker_recheck_ms();
 }
 
+/* One of several topics that was dropped meanwhile is not waited for. */
+static bool
+is_gone(const Look *look)
+{
+	return look->topic_id != 0 && qt_topic_lookup_id(look->topic_id, true) != look->topic;
+}
+
 /* Is it worth while to look again?  Takes no snapshot or lock. */
 static bool
 records_may_have_come(const Look *look)
 {
 	QtTopic    *topic = look->topic;
+	QtGroupStateKey use = qt_position_key(look->group.in_topic.gt_id, -1);
 
 	AcceptInvalidationMessages();
+	if (is_gone(look))
+		return false;
+	if (look->status == QT_GROUP_OPEN)
+		qt_group_state_attempt(&use, GetCurrentTimestamp());	/* to wait is use */
 	if (look->status == QT_GROUP_BUSY)
 		return true;
 	if (look->status == QT_GROUP_MISSING)
@@ -436,6 +478,7 @@ looks_of_group(const QtConsumeRequest *request, int *count)
 			continue;
 		looks[*count].request = request;
 		looks[*count].topic = topic;
+		looks[*count].topic_id = in_topic->topic_id;
 		looks[*count].probe = true;
 		looks[(*count)++].sink = drop_record;
 	}

@@ -172,7 +172,9 @@ begin_insert(EState *estate, ResultRelInfo *rinfo, bool row_by_row)
 	insert->key_type = TupleDescAttr(desc, QT_COLUMN_KEY)->atttypid;
 	insert->value_type = TupleDescAttr(desc, QT_COLUMN_VALUE)->atttypid;
 	insert->row_by_row = row_by_row ||
-		(rinfo->ri_TrigDesc != NULL && rinfo->ri_TrigDesc->trig_insert_after_row);
+		(rinfo->ri_TrigDesc != NULL &&
+		 (rinfo->ri_TrigDesc->trig_insert_after_row ||
+		  rinfo->ri_TrigDesc->trig_insert_after_statement));
 	insert->begun = GetCurrentTimestamp();
 	insert->context = context;
 	insert->row_context = AllocSetContextCreate(context, "qtopic insert row",

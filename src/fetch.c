@@ -168,10 +168,9 @@ qt_first_offset_since(QtTopic *topic, int partition, TimestampTz time)
 int64
 qt_stable_offset(QtTopic *topic, int partition)
 {
-	QtPartitionState state;
+	int64		log_start_offset;
 
-	qt_partition_state(topic, partition, &state);
-	return state.last_stable_offset;
+	return qt_scan_latest_stable_offset(topic, partition, &log_start_offset);
 }
 
 /* One look at the log, without waiting. */

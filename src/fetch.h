@@ -74,7 +74,7 @@ extern int64 qt_offset_for_time(QtTopic *topic, int partition, int64 timestamp);
 /* The same, or if there is none, the last stable offset. */
 extern int64 qt_first_offset_since(QtTopic *topic, int partition, TimestampTz time);
 
-/* Where a reader of a partition stops now. */
+/* Where a reader of a partition stops now, whatever the isolation level. */
 extern int64 qt_stable_offset(QtTopic *topic, int partition);
 
 #endif							/* QTOPIC_FETCH_H */

@@ -242,8 +242,7 @@ open_group(QtGroup *group, bool create)
 		if (qt_group_catalog_find_topic(group->row.group_id, group->topic->id, &group->in_topic))
 			return QT_GROUP_OPEN;
 		status = create ? QT_GROUP_BUSY : QT_GROUP_MISSING;
-		if (create)
-			check_owner_alone(group);
+		check_owner_alone(group);
 		if (create && qt_group_try_lock_name(group->name))
 		{
 			/* another one may have been faster */

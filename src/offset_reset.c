@@ -12,17 +12,28 @@
 #include "fetch.h"
 #include "group.h"
 #include "offset_reset.h"
+#include "partition_scan.h"
 #include "position.h"
 #include "qtopic.h"
+#include "record_row.h"
+
+/* Of a partition. */
+typedef struct Ends
+{
+	int64		start;			/* log start offset */
+	int64		stable;			/* last stable offset */
+} Ends;
 
 static QtResetResult reset_partition(const QtResetRequest *request, QtGroup *group,
 									 bool group_exists, int partition);
 static int64 target(const QtResetRequest *request, int partition, int64 current,
-					const QtPartitionState *state);
+					const Ends *ends);
 static int64 current_offset(const QtGroup *group, bool group_exists, int partition,
-							const QtPosition *position, const QtPartitionState *state);
+							const QtPosition *position, const Ends *ends);
+static int64 first_offset_since(QtTopic *topic, int partition, TimestampTz time,
+								const Ends *ends);
 static int64 clamp(const QtResetRequest *request, int partition, int64 offset,
-				   const QtPartitionState *state);
+				   const Ends *ends);
 
 QtResetResult *
 qt_reset_offsets(const QtResetRequest *request, int *count)
@@ -56,7 +67,7 @@ reset_partition(const QtResetRequest *request, QtGroup *group, bool group_exists
 	QtPositionId id = {group->in_topic.gt_id, request->topic, partition};
 	QtResetResult result = {partition, -1};
 	QtPosition	position = {0};
-	QtPartitionState state;
+	Ends		ends;
 
 	if (!request->dry_run)
 		qt_position_lock(&id);
@@ -65,12 +76,13 @@ reset_partition(const QtResetRequest *request, QtGroup *group, bool group_exists
 	if (position.n > 0)
 		result.old_offset = position.next_offset;
 
-	qt_partition_state(request->topic, partition, &state);
+	/* as positions, these are not part of what the transaction froze */
+	ends.stable = qt_scan_latest_stable_offset(request->topic, partition, &ends.start);
 	result.new_offset =
 		clamp(request, partition,
 			  target(request, partition,
-					 current_offset(group, group_exists, partition, &position, &state), &state),
-			  &state);
+					 current_offset(group, group_exists, partition, &position, &ends), &ends),
+			  &ends);
 	if (!request->dry_run)
 		qt_position_move(&id, &position, result.new_offset, 0, NULL);
 	return result;
@@ -79,23 +91,22 @@ reset_partition(const QtResetRequest *request, QtGroup *group, bool group_exists
 /* Where the request says to go; may be outside of the log. */
 static int64
 target(const QtResetRequest *request, int partition, int64 current,
-	   const QtPartitionState *state)
+	   const Ends *ends)
 {
 	int64		offset;
 
 	switch (request->to)
 	{
 		case QT_RESET_EARLIEST:
-			return state->log_start_offset;
+			return ends->start;
 		case QT_RESET_LATEST:
-			return state->last_stable_offset;
+			return ends->stable;
 		case QT_RESET_CURRENT:
 			return current;
 		case QT_RESET_OFFSET:
 			return request->offset;
 		case QT_RESET_TIME:
-			return Min(qt_first_offset_since(request->topic, partition, request->time),
-					   state->last_stable_offset);
+			return first_offset_since(request->topic, partition, request->time, ends);
 		case QT_RESET_SHIFT:
 			if (pg_add_s64_overflow(current, request->offset, &offset))
 				offset = request->offset < 0 ? PG_INT64_MIN : PG_INT64_MAX;
@@ -107,34 +118,42 @@ target(const QtResetRequest *request, int partition, int64 current,
 /* Where the group would read now; without a position, where it starts. */
 static int64
 current_offset(const QtGroup *group, bool group_exists, int partition,
-			   const QtPosition *position, const QtPartitionState *state)
+			   const QtPosition *position, const Ends *ends)
 {
 	if (position->n > 0)
 		return position->next_offset;
 	if (group_exists && partition < group->in_topic.partitions)
 	{
 		if (group->in_topic.start_at == QT_START_LATEST)
-			return state->last_stable_offset;
+			return ends->stable;
 		if (group->in_topic.start_at == QT_START_TIME)
-			return qt_first_offset_since(group->topic, partition, group->in_topic.start_time);
+			return first_offset_since(group->topic, partition, group->in_topic.start_time, ends);
 	}
-	return state->log_start_offset;
+	return ends->start;
 }
 
 static int64
 clamp(const QtResetRequest *request, int partition, int64 offset,
-	  const QtPartitionState *state)
+	  const Ends *ends)
 {
-	int64		clamped = Max(offset, state->log_start_offset);
+	int64		clamped = Max(offset, ends->start);
 
-	clamped = Min(clamped, state->last_stable_offset);
+	clamped = Min(clamped, ends->stable);
 	if (clamped != offset)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("offset %lld is out of range for topic \"%s\", partition %d",
 						(long long) offset, request->topic->name, partition),
 				 errdetail("The partition has offsets from %lld to %lld; the position is set to %lld.",
-						   (long long) state->log_start_offset,
-						   (long long) state->last_stable_offset, (long long) clamped)));
+						   (long long) ends->start,
+						   (long long) ends->stable, (long long) clamped)));
 	return clamped;
+}
+
+static int64
+first_offset_since(QtTopic *topic, int partition, TimestampTz time, const Ends *ends)
+{
+	int64		offset = qt_offset_for_time(topic, partition, qt_timestamp_to_ms_up(time));
+
+	return offset < 0 ? ends->stable : Min(offset, ends->stable);
 }

@@ -147,7 +147,10 @@ qt_scan_begin(QtPartitionScan *scan, QtTopic *topic, int number,
 	scan->leaf.position = position;
 	scan->leaf.upto = PG_INT64_MAX;
 	scan->leaf.min_time = PG_INT64_MIN;
-	scan->leaf.next_key = Max(scan->log_start_offset, Min(position, settled));
+	scan->leaf.next_key = Min(position, settled);
+	/* what we deleted ourselves is not settled by that */
+	if (!partition->log_start_is_ours)
+		scan->leaf.next_key = Max(scan->leaf.next_key, scan->log_start_offset);
 }
 
 void

@@ -40,6 +40,8 @@
 #include "topic.h"
 #include "topic_cache.h"
 #include "topic_config.h"
+#include "waits.h"
+#include "wakeup.h"
 
 /* Storage parameters of a leaf that holds an active segment. */
 #define LEAF_OPTIONS \
@@ -369,6 +371,8 @@ delete_topic_rows(const QtTopicRow *row)
 		qt_catalog_sequence_name(&sequence, row->topic_id, p);
 		key.sequence = qt_catalog_table(NameStr(sequence));
 		qt_slot_note_drop(&key, U64FromFullTransactionId(xid));
+		/* who waits for records is to notice */
+		qt_wakeup_note(qt_wait_slot(row->topic_id), p);
 	}
 
 	run("DELETE FROM %s.segments WHERE topic_id = %d", QT_STORAGE_SCHEMA, row->topic_id);

@@ -274,7 +274,8 @@ waits_for(Waiter *waiter, uint32 group_topic)
 {
 	uint32		wanted = pg_atomic_read_u32(&waiter->group_topic);
 
-	return (wanted == group_topic || wanted == (uint32) QT_WAIT_ANY_GROUP) &&
+	return (wanted == group_topic || wanted == (uint32) QT_WAIT_ANY_GROUP ||
+			wanted == (uint32) QT_WAIT_TO_TELL((int) group_topic)) &&
 		pg_atomic_read_u32(&waiter->database) == MyDatabaseId;
 }
 

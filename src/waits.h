@@ -16,8 +16,13 @@
 #define QT_WAIT_SLOTS	1024
 
 
-/* Instead of a topic in a group: waits for groups, but for no single one. */
+/*
+ * Instead of a topic in a group: waits for groups, but for no single one; or
+ * waits for one, but will not read.  The latter are counted for themselves, as
+ * what they are woken for is left for somebody who reads.
+ */
 #define QT_WAIT_ANY_GROUP	(-1)
+#define QT_WAIT_TO_TELL(group_topic)	(-(group_topic) - 1)
 
 extern Size qt_waits_shmem_size(void);
 extern void qt_waits_shmem_init(void);

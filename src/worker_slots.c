@@ -31,6 +31,9 @@
 /* Questions to the launcher; with more of them it looks at all databases. */
 #define ASKED_MAX			64
 
+/* One that has not started by then is stuck, and not in the way of others. */
+#define STARTING_MS			(10 * 1000)
+
 #define RECHECK_MS			1000
 #define RECHECK_WATCHED_MS	10000
 
@@ -312,11 +315,12 @@ qt_worker_unclaim(const QtWorkerTicket *ticket)
 int
 qt_workers_starting(void)
 {
+	TimestampTz long_ago = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), -STARTING_MS);
 	int			count = 0;
 
 	LWLockAcquire(control->lock, LW_SHARED);
 	for (int i = 0; i < control->slot_count; i++)
-		if (control->slots[i].state == WORKER_STARTING)
+		if (control->slots[i].state == WORKER_STARTING && control->slots[i].started > long_ago)
 			count++;
 	LWLockRelease(control->lock);
 	return count;

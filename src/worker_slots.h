@@ -102,7 +102,7 @@ extern QtWorkerClaim qt_worker_claim(Oid database, QtWorkerTicket *ticket);
 /* The process did not come to be.  False if it did. */
 extern bool qt_worker_unclaim(const QtWorkerTicket *ticket);
 
-/* How many workers have been claimed that do not run yet. */
+/* How many workers have been claimed in the last seconds that do not run yet. */
 extern int	qt_workers_starting(void);
 
 /* Collect a worker that has ended; false if there is none. */
