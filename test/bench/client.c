@@ -19,15 +19,15 @@
  */
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <libpq-fe.h>
+
+#include "util.h"
 
 #define BYTEAOID			17
 #define INT8OID				20
@@ -56,28 +56,6 @@ typedef struct Buffer
 
 static Event *events;
 static int	event_count;
-
-static void
-fail(const char *format,...)
-{
-	va_list		args;
-
-	va_start(args, format);
-	fputs("client: ", stderr);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
-	va_end(args);
-	exit(1);
-}
-
-static double
-now(void)
-{
-	struct timespec at;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	return at.tv_sec + at.tv_nsec / 1e9;
-}
 
 /* ---- bytes ---- */
 
@@ -119,21 +97,6 @@ put_int64(Buffer *buffer, int64_t value)
 {
 	put_int32(buffer, (int32_t) (value >> 32));
 	put_int32(buffer, (int32_t) value);
-}
-
-static int32_t
-get_int32(const char *data)
-{
-	uint32_t	n;
-
-	memcpy(&n, data, sizeof(n));
-	return (int32_t) ntohl(n);
-}
-
-static int64_t
-get_int64(const char *data)
-{
-	return (int64_t) ((uint64_t) (uint32_t) get_int32(data) << 32 | (uint32_t) get_int32(data + 4));
 }
 
 /* ---- events ---- */
@@ -223,38 +186,6 @@ put_array(Buffer *buffer, int type, void (*put) (Buffer *, int64_t), int64_t fir
 		put(buffer, first + i);
 }
 
-/* ---- the server ---- */
-
-static PGconn *
-connect_server(void)
-{
-	PGconn	   *conn = PQconnectdb("");
-
-	if (PQstatus(conn) != CONNECTION_OK)
-		fail("%s", PQerrorMessage(conn));
-	return conn;
-}
-
-static PGresult *
-expect(PGconn *conn, PGresult *result, ExecStatusType status)
-{
-	if (PQresultStatus(result) != status)
-		fail("%s", PQerrorMessage(conn));
-	return result;
-}
-
-static void
-prepare(PGconn *conn, int param_count, const Oid *types, const char *format,...)
-{
-	char		sql[1000];
-	va_list		args;
-
-	va_start(args, format);
-	vsnprintf(sql, sizeof(sql), format, args);
-	va_end(args);
-	PQclear(expect(conn, PQprepare(conn, "", sql, param_count, types), PGRES_COMMAND_OK));
-}
-
 /* ---- produce ---- */
 
 static void
@@ -314,10 +245,10 @@ produce(const char *side, const char *target, int batch, int64_t count, int64_t 
 	double		start;
 
 	if (qtopic)
-		prepare(conn, 3, types,
+		prepare(conn, "", 3, types,
 				"SELECT * FROM produce_batch_bytea('%s', $2, $3, record_times => $1)", target);
 	else if (!copy)
-		prepare(conn, 3, types,
+		prepare(conn, "", 3, types,
 				"INSERT INTO %s (ts, key, value) SELECT * FROM unnest($1, $2, $3)", target);
 
 	start = now();
@@ -349,11 +280,11 @@ read_pages(const char *side, const char *target, int page, int64_t count)
 	double		start;
 
 	if (qtopic)
-		prepare(conn, 1, types,
+		prepare(conn, "", 1, types,
 				"SELECT _offset, _timestamp, key, value FROM fetch_records_bytea('%s', 0, $1, %d)",
 				target, page);
 	else
-		prepare(conn, 1, types,
+		prepare(conn, "", 1, types,
 				"SELECT id, ts, key, value FROM %s WHERE id > $1 ORDER BY id LIMIT %d",
 				target, page);
 
