@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 
-from measure import (HERE, PLAIN_TABLE, QUICK, ROUNDS, create_topic, full, heading, produce, rates, restart, rounds,
-                     run, sql)
+from measure import (HERE, PLAIN_TABLE, ROUNDS, cpu_times, create_topic, full, heading, produce, rates, restart,
+                     rounds, run, sql, with_cpu)
 
 PGQ = 'postgresql-15-pgq3'
 RATE = 1000             # records a second, where latency is measured
@@ -63,11 +63,11 @@ class GroupParts:
         sql('SET client_min_messages = warning', 'CREATE EXTENSION IF NOT EXISTS pgq')
         return True
 
-    def create_queue(self, name, reader, count):
-        """A tick closes a batch if it has so many events."""
+    def create_queue(self, name, reader, count, lag):
+        """pgq.ticker() closes a batch that has so many events, or is so old."""
         sql("SELECT pgq.create_queue('%s')" % name,
             "SELECT pgq.set_queue_config('%s', 'ticker_max_count', '%d')" % (name, count),
-            "SELECT pgq.set_queue_config('%s', 'ticker_max_lag', '%s')" % (name, '1 day' if count > 1 else '0'),
+            "SELECT pgq.set_queue_config('%s', 'ticker_max_lag', '%s')" % (name, lag),
             "SELECT pgq.register_consumer('%s', '%s')" % (name, reader))
 
     # ---- latency ----
@@ -80,7 +80,7 @@ class GroupParts:
         create_topic('latency', 4)
         sql("SELECT create_group('latency_group', 'latency')")
         if with_pgq:
-            self.create_queue('latency', 'latency_reader', 1)
+            self.create_queue('latency', 'latency_reader', 1, '0')
 
         def side(name, reader):
             def action():
@@ -121,29 +121,41 @@ class GroupParts:
         produce('copy', 'plain_consume', self.events, 1000, backlog, 0)
         produce('qtopic', 'consume', self.events, 1000, backlog, 0)
         if with_pgq:
-            self.fill_queue('consume', backlog, PAGE)
+            self.fill_queue('consume', backlog, PAGE, '1 day')
+            self.fill_queue('consume_ticks', backlog, 10 * backlog, '100 ms')
         sql('VACUUM ANALYZE')
 
-        def side(*args):
-            drain(*args, PAGE, transactions)        # a slice that does not count
-            return lambda: drain(*args, PAGE, transactions)
+        def side(name, source, reader, part=1):
+            def action():
+                seconds, cpu = with_cpu(lambda: drain(name, source, reader, PAGE, int(part * transactions)))
+                return seconds / part, cpu / part
+            action()        # does not count
+            return action
 
         sides = [side('qtopic-bytea', 'consume', 'consume_bytea'), side('qtopic-text', 'consume', 'consume_text'),
                  side('plain', 'plain_consume', 'plain_position')]
         if with_pgq:
-            sides.append(side('pgq', 'consume', 'consume'))
+            # batches by time are larger, and the last one of a slice is read to its end
+            sides += [side('pgq', 'consume', 'consume'), side('pgq', 'consume_ticks', 'consume_ticks', 0.6)]
         done = rounds(*sides)
-        self.results.add('consume', '/s', [(count / f[0], count / f[2]) for f in done], '>= 0.8')
+
+        def report(name, ours, theirs, target):
+            pairs = [(figures[ours], figures[theirs]) for figures in done]
+            self.results.add(name, '/s', rates(count, pairs), target)
+            self.results.add(name + ' CPU', 'us/rec', cpu_times(count, pairs))
+
+        report('consume', 0, 2, '>= 0.8')
         if with_pgq:
             heading(('', 'qtopic', 'PgQ', 'ratio', 'target'))
-            self.results.add('consume, PgQ', '/s', [(count / f[1], count / f[3]) for f in done], '>= 1.0')
-            sql("SELECT pgq.drop_queue('consume', true)")
+            report('consume, batches of 500', 1, 3, '>= 1.0')
+            report('consume, ticks of 100 ms', 1, 4, '>= 1.0')
+            sql("SELECT pgq.drop_queue(q, true) FROM unnest('{consume,consume_ticks}'::text[]) q")
         sql("SELECT delete_group(g) FROM unnest('{consume_bytea,consume_text}'::text[]) g",
             "SELECT drop_topic('consume')", 'DROP TABLE plain_consume, plain_position')
 
-    def fill_queue(self, queue, count, batch):
-        """The first events of plain_consume, with a tick after each batch."""
-        self.create_queue(queue, queue, batch)
+    def fill_queue(self, queue, count, batch, lag):
+        """Insert the events of plain_consume, 500 a transaction; ask for a tick after each."""
+        self.create_queue(queue, queue, batch, lag)
         sql('SET synchronous_commit = off', """
             DO $$ BEGIN
                 FOR low IN 1..%d BY %d LOOP
@@ -154,7 +166,7 @@ class GroupParts:
                     PERFORM pgq.ticker('%s');
                     COMMIT;
                 END LOOP;
-            END $$""" % (count, batch, queue, batch - 1, queue))
+            END $$""" % (count, PAGE, queue, PAGE - 1, queue))
 
     # ---- an old snapshot ----
 
@@ -169,24 +181,31 @@ class GroupParts:
                     PERFORM produce('xmin', 'k'::text, 'value of record ' || i);
                     IF i %% 1000 = 0 THEN COMMIT; END IF;
                 END LOOP;
-            END $$""" % (commits + 3 * timed))
+            END $$""" % (commits + 4 * timed))
         sql("SELECT create_group('xmin', 'xmin')")
 
-        def speed(transactions):
-            return transactions / drain('qtopic-alone', 'xmin', 'xmin', 1, transactions, env=environment)
+        def consume(transactions):
+            seconds, cpu = with_cpu(lambda: drain('qtopic-alone', 'xmin', 'xmin', 1, transactions, env=environment))
+            return transactions / seconds, 1e6 * cpu / transactions
 
         done = []
         for _ in range(full(3, 2)):
             sql("SELECT * FROM reset_offsets('xmin', 'xmin', 'earliest')", 'VACUUM', 'CHECKPOINT')
-            speed(timed)            # does not count
-            free = speed(timed)
+            consume(timed)          # does not count
+            before = consume(timed)
             with OldSnapshot():
-                whole = speed(commits)
-                done.append((speed(timed), free, whole))
+                whole = consume(commits)
+                held = consume(timed)
+            sql('VACUUM', 'CHECKPOINT')
+            after = consume(timed)
+            # the machine may have become slower or faster meanwhile
+            free = [statistics.mean(pair) for pair in zip(before, after)]
+            done.append((held, free, whole))
         heading(('', 'old snapshot', 'none', 'ratio', 'target'))
-        self.results.add('xmin, the commits meanwhile', '/s', [(whole, free) for _, free, whole in done])
         self.results.add('xmin, after %s commits' % format(commits, ','), '/s',
-                         [(held, free) for held, free, _ in done], '>= 0.9')
+                         [(held[0], free[0]) for held, free, _ in done], '>= 0.9')
+        self.results.add('xmin CPU', 'us', [(held[1], free[1]) for held, free, _ in done])
+        self.results.add('xmin, the commits before', '/s', [(whole[0], free[0]) for _, free, whole in done])
         sql("SELECT delete_group('xmin')", "SELECT drop_topic('xmin')")
 
     # ---- waiting ----
@@ -198,15 +217,14 @@ class GroupParts:
         restart()
         create_topic('idle', 4)
         sql("SELECT create_group('idle', 'idle')", 'VACUUM ANALYZE', 'CHECKPOINT')
-        for name, statement in (
-                ('consume', "SELECT * FROM consume('idle', 'idle', max_wait => '30s')"),
-                ('wait_for_records', "CALL wait_for_records('idle', 'idle', '60s')")):
-            self.wait_idle(name, statement)
+        for name, statement, window in (
+                ('consume', "SELECT * FROM consume('idle', 'idle', max_wait => '30s')", 30),
+                ('wait_for_records', "CALL wait_for_records('idle', 'idle', '60s')", full(60, 20))):
+            self.wait_idle(name, statement, window)
         sql("SELECT delete_group('idle')", "SELECT drop_topic('idle')", 'ALTER SYSTEM RESET ALL')
         restart()
 
-    def wait_idle(self, name, statement):
-        window = full(40, 20)
+    def wait_idle(self, name, statement, window):
         process = subprocess.Popen([os.path.join(HERE, 'consumer'), 'wait', str(SESSIONS), statement],
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
