@@ -95,7 +95,7 @@ class GroupParts:
         for number, (name, target) in enumerate((('p50', '<= 2'), ('p99', '<= 5'), ('p99.9', None))):
             self.results.add_alone('latency ' + name, 'ms', [figures[0][0][number] for figures in done], target)
         for line, name in ((1, 'after its commit'), (2, 'of producing')):
-            for number, percentile in enumerate(('p50', 'p99')):
+            for number, percentile in enumerate(('p50', 'p99', 'p99.9')):
                 self.results.add_alone('latency %s %s' % (name, percentile), 'ms',
                                        [figures[0][line][number] for figures in done])
         if with_pgq:
