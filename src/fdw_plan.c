@@ -60,7 +60,7 @@ static double count_records(Oid relid);
 static void add_topic_path(PlannerInfo *root, RelOptInfo *rel, double rows,
 						   List *pathkeys, Relids required_outer, bool backward);
 static void add_parallel_path(PlannerInfo *root, RelOptInfo *rel);
-static bool ordered_by_scan(PlannerInfo *root, RelOptInfo *rel, bool *backward);
+static List *order_of_scan(PlannerInfo *root, RelOptInfo *rel, bool *backward);
 static int	pathkey_column(RelOptInfo *rel, PathKey *pathkey);
 static void add_lookup_paths(PlannerInfo *root, RelOptInfo *rel);
 static bool is_lookup_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
@@ -100,12 +100,13 @@ qt_fdw_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 void
 qt_fdw_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
+	List	   *pathkeys;
 	bool		backward;
 
 	add_topic_path(root, rel, rel->rows, NIL, rel->lateral_relids, false);
-	if (ordered_by_scan(root, rel, &backward))
-		add_topic_path(root, rel, rel->rows, root->query_pathkeys,
-					   rel->lateral_relids, backward);
+	pathkeys = order_of_scan(root, rel, &backward);
+	if (pathkeys != NIL)
+		add_topic_path(root, rel, rel->rows, pathkeys, rel->lateral_relids, backward);
 	add_parallel_path(root, rel);
 	add_lookup_paths(root, rel);
 }
@@ -415,15 +416,17 @@ add_parallel_path(PlannerInfo *root, RelOptInfo *rel)
 }
 
 /*
- * Is the order of the query one in which the scan can deliver?  That is by
- * partition and offset, both up or both down.  The two are unique, so what
- * the query orders by after them does not matter.
+ * In how much of the order of the query can the scan deliver?  That is by
+ * partition and offset, both up or both down.  The two are unique, so what the
+ * query orders by after them does not matter, unless a join brings the same
+ * record several times.
  */
-static bool
-ordered_by_scan(PlannerInfo *root, RelOptInfo *rel, bool *backward)
+static List *
+order_of_scan(PlannerInfo *root, RelOptInfo *rel, bool *backward)
 {
 	bool		partition_done = ((TopicRel *) rel->fdw_private)->one_partition;
 	int			direction = 0;
+	int			keys = 0;
 	ListCell   *lc;
 
 	foreach(lc, root->query_pathkeys)
@@ -432,17 +435,21 @@ ordered_by_scan(PlannerInfo *root, RelOptInfo *rel, bool *backward)
 		int			column = pathkey_column(rel, pathkey);
 
 		if (direction != 0 && pathkey->pk_strategy != direction)
-			return false;
+			break;
 		if (column == QT_COLUMN_PARTITION && !partition_done)
 			partition_done = true;
 		else if (column != QT_COLUMN_OFFSET || !partition_done)
-			return false;
-		direction = pathkey->pk_strategy;
-		if (column == QT_COLUMN_OFFSET)
 			break;
+		direction = pathkey->pk_strategy;
+		keys++;
+		if (column != QT_COLUMN_OFFSET)
+			continue;
+		if (bms_membership(root->all_baserels) == BMS_SINGLETON)
+			keys = list_length(root->query_pathkeys);
+		break;
 	}
 	*backward = direction == BTGreaterStrategyNumber;
-	return direction != 0;
+	return list_truncate(list_copy(root->query_pathkeys), keys);
 }
 
 static int

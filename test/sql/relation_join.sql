@@ -38,6 +38,21 @@ SELECT r._partition, count(*), min(_offset), max(_offset)
 				 WHERE _partition = p._partition AND _offset > s.last) r
  GROUP BY 1 ORDER BY 1;
 
+-- a join brings a record several times: what it is ordered by after the offset
+-- matters then.  Seen to fail: mutant order_beyond_offset.
+CREATE TABLE tag (pos bigint, tag int);
+INSERT INTO tag VALUES (0, 3), (0, 1), (0, 2), (1, 9), (1, 7), (2, 5), (2, 4);
+ANALYZE tag;
+SELECT r._offset, tag FROM qtopic.relation_join r JOIN tag ON pos = _offset
+ WHERE _partition = 0 ORDER BY _offset, tag;
+SELECT r._partition, r._offset, tag FROM qtopic.relation_join r CROSS JOIN tag
+ ORDER BY _partition, _offset, tag DESC LIMIT 8;
+SELECT _offset, array_agg(tag) FROM (SELECT _offset, tag FROM qtopic.relation_join JOIN tag ON pos = _offset
+	WHERE _partition = 0 ORDER BY _offset, tag DESC) j GROUP BY 1 ORDER BY 1;
+SELECT DISTINCT _partition, _offset, tag FROM qtopic.relation_join JOIN tag ON pos = _offset
+ ORDER BY _partition, _offset, tag LIMIT 3;
+DROP TABLE tag;
+
 DROP FUNCTION batches_read(text);
 DROP TABLE loaded;
 SELECT drop_topic('relation_join');
