@@ -14,7 +14,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "catalog.h"
 #include "group_lock.h"
 #include "group_state.h"
 #include "position.h"
@@ -113,10 +112,7 @@ qt_position_forget(const QtPositionId *id)
 QtGroupStateKey
 qt_position_key(int gt_id, int partition)
 {
-	QtGroupStateKey key = {MyDatabaseId, InvalidOid, gt_id, partition};
-
-	key.positions = qt_catalog_table("positions");
-	return key;
+	return (QtGroupStateKey) {MyDatabaseId, qt_positions_table(), gt_id, partition};
 }
 
 /* Memory for one more, so that note_hold cannot fail. */

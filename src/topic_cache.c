@@ -39,6 +39,7 @@
 
 static HTAB *topics = NULL;
 static Oid	topics_table = InvalidOid;	/* qtopic_internal.topics */
+static Oid	positions_table = InvalidOid;	/* .positions; invalid: not known */
 static uint64 changes = 0;
 
 static void init_cache(void);
@@ -161,6 +162,18 @@ has_stale_segment(const QtPartition *partition)
 			!TransactionIdIsCurrentTransactionId(partition->segments[i].made_by))
 			return true;
 	return false;
+}
+
+Oid
+qt_positions_table(void)
+{
+	Oid			table = positions_table;
+
+	if (topics == NULL)
+		init_cache();
+	if (!OidIsValid(table))
+		table = positions_table = qt_catalog_table("positions");
+	return table;
 }
 
 int64
@@ -294,6 +307,8 @@ invalidate(Datum arg, Oid relid)
 
 	if (relid == InvalidOid || relid == topics_table || !OidIsValid(topics_table))
 		changes++;
+	if (relid == InvalidOid || relid == positions_table)
+		positions_table = InvalidOid;
 	hash_seq_init(&status, topics);
 	while ((topic = hash_seq_search(&status)) != NULL)
 		if (relid == InvalidOid || relid == topics_table ||

@@ -74,6 +74,9 @@ extern void qt_topic_refresh(QtTopic *topic);
 /* A partition of a valid topic, loaded; 22023 if there is no such partition. */
 extern QtPartition *qt_topic_partition(QtTopic *topic, int partition);
 
+/* The catalog table of positions: its OID tells this extension from a later one. */
+extern Oid	qt_positions_table(void);
+
 /*
  * The next offset as shared memory has it: not below that of any record that
  * was appended before the call.
