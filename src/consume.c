@@ -10,7 +10,8 @@
  * records read from it.
  *
  * Partitions are tried in the order of their last attempt, whatever came of
- * it: one whose records make the consumer fail does not keep it from the others.
+ * it, and one whose records were given back is read alone: so one whose records
+ * make the consumer fail does not keep it from the others.
  *
  * Before waiting all locks are released.
  */
@@ -48,6 +49,7 @@ typedef struct Candidate
 {
 	int			partition;
 	TimestampTz attempted;
+	int			rollbacks;
 } Candidate;
 
 /* A look at a topic. */
@@ -70,6 +72,7 @@ typedef struct Look
 static bool look_and_wait(Look *looks, int look_count, int64 max_wait_ms);
 static void look_at_topic(Look *look);
 static void read_group(Look *look);
+static bool is_full(const Look *look);
 static void probe_without_group(Look *look);
 static int	find_candidates(const Look *look, Candidate **candidates);
 static int	compare_attempts(const void *a, const void *b);
@@ -220,12 +223,18 @@ read_group(Look *look)
 	qt_group_state_attempt(&key, GetCurrentTimestamp());
 	count = find_candidates(look, &candidates);
 	look->moved = false;
-	while (tried < count && held < PARTITIONS_MAX &&
-		   look->count < (look->probe ? 1 : look->request->max_records) &&
-		   look->bytes < look->request->max_bytes)
+	for (int i = 0; i < count && held < PARTITIONS_MAX && !is_full(look); i++)
 	{
-		if (try_partition(look, candidates[tried++].partition))
+		/* one that made transactions fail must not fail others */
+		bool		alone = candidates[i].rollbacks > 0;
+
+		if (alone && look->count > 0)
+			continue;
+		tried++;
+		if (try_partition(look, candidates[i].partition))
 			held++;
+		if (alone && look->count > 0)
+			break;
 		CHECK_FOR_INTERRUPTS();
 	}
 	pfree(candidates);
@@ -241,6 +250,13 @@ read_group(Look *look)
 	/* what is left is for others */
 	if (!look->probe && tried < count)
 		qt_wait_wake_group(look->topic->wait_slot, look->group.in_topic.gt_id, count - tried);
+}
+
+static bool
+is_full(const Look *look)
+{
+	return look->count >= (look->probe ? 1 : look->request->max_records) ||
+		look->bytes >= look->request->max_bytes;
 }
 
 /* A new group will start at the beginning of the log. */
@@ -275,6 +291,7 @@ find_candidates(const Look *look, Candidate **candidates)
 			state.position >= qt_partition_next_offset(partition))
 			continue;
 		(*candidates)[count].partition = p;
+		(*candidates)[count].rollbacks = state.rollbacks;
 		(*candidates)[count++].attempted = state.attempted;
 	}
 	if (count > 1)

@@ -26,6 +26,7 @@
 typedef struct Hold
 {
 	QtGroupStateKey key;
+	int			locks;			/* how many times */
 	bool		moved;
 	int64		position;		/* if moved; -1: forgotten */
 	int			level;			/* of the subtransaction */
@@ -45,6 +46,7 @@ static void reserve_hold(void);
 static void note_hold(const QtPositionId *id);
 static void note_move(const QtPositionId *id, int64 position);
 static int	last_hold(const QtPositionId *id);
+static int	find_hold(const QtGroupStateKey *key, int level, int count);
 static void at_end(QtTransactionEnd end);
 static void at_subcommit(int level);
 static void at_subabort(int level);
@@ -86,8 +88,8 @@ qt_position_unlock(const QtPositionId *id)
 	QtGroupStateKey key = qt_position_key(id->gt_id, id->partition);
 	int			hold = last_hold(id);
 
-	Assert(!holds[hold].moved);
-	memmove(&holds[hold], &holds[hold + 1], sizeof(Hold) * (--hold_count - hold));
+	if (--holds[hold].locks == 0)
+		memmove(&holds[hold], &holds[hold + 1], sizeof(Hold) * (--hold_count - hold));
 	qt_group_unlock_partition(id->gt_id, id->partition);
 	if (qt_group_state_take_refused(&key))
 		qt_wait_wake_group(id->topic->wait_slot, id->gt_id, 1);
@@ -137,11 +139,20 @@ static void
 note_hold(const QtPositionId *id)
 {
 	QtPartition *partition = qt_topic_partition(id->topic, id->partition);
+	QtGroupStateKey key = qt_position_key(id->gt_id, id->partition);
+	int			level = GetCurrentTransactionNestLevel();
+	int			same = find_hold(&key, level, hold_count);
 	Hold	   *hold = &holds[hold_count];
 
+	if (same >= 0)
+	{
+		holds[same].locks++;
+		return;
+	}
 	memset(hold, 0, sizeof(*hold));
-	hold->key = qt_position_key(id->gt_id, id->partition);
-	hold->level = GetCurrentTransactionNestLevel();
+	hold->key = key;
+	hold->locks = 1;
+	hold->level = level;
 	hold->wait_slot = id->topic->wait_slot;
 	hold->slot = partition->slot;
 	hold->partition = partition->key;
@@ -157,18 +168,26 @@ note_move(const QtPositionId *id, int64 position)
 	holds[hold].position = position;
 }
 
-/* The last one of a partition: it belongs to the current subtransaction. */
+/* That of the current subtransaction. */
 static int
 last_hold(const QtPositionId *id)
 {
 	QtGroupStateKey key = qt_position_key(id->gt_id, id->partition);
-	int			i = hold_count - 1;
+	int			hold = find_hold(&key, GetCurrentTransactionNestLevel(), hold_count);
 
-	while (i >= 0 && memcmp(&holds[i].key, &key, sizeof(key)) != 0)
-		i--;
-	if (i < 0 || holds[i].level != GetCurrentTransactionNestLevel())
+	if (hold < 0)
 		elog(ERROR, "partition %d in topic %d of a group is not locked", id->partition, id->gt_id);
-	return i;
+	return hold;
+}
+
+/* A hold of that level among the first ones, or -1.  Does not throw. */
+static int
+find_hold(const QtGroupStateKey *key, int level, int count)
+{
+	for (int i = count - 1; i >= 0; i--)
+		if (holds[i].level == level && memcmp(&holds[i].key, key, sizeof(*key)) == 0)
+			return i;
+	return -1;
 }
 
 static void
@@ -196,9 +215,28 @@ at_end(QtTransactionEnd end)
 static void
 at_subcommit(int level)
 {
+	int			kept = 0;
+
 	for (int i = 0; i < hold_count; i++)
+	{
+		int			same = -1;
+
 		if (holds[i].level >= level)
+		{
 			holds[i].level = level - 1;
+			same = find_hold(&holds[i].key, level - 1, kept);
+		}
+		if (same < 0)
+			holds[kept++] = holds[i];
+		else
+		{
+			holds[same].locks += holds[i].locks;
+			if (holds[i].moved)
+				holds[same].position = holds[i].position;
+			holds[same].moved |= holds[i].moved;
+		}
+	}
+	hold_count = kept;
 }
 
 static void
