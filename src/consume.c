@@ -276,10 +276,11 @@ static int
 find_candidates(const Look *look, Candidate **candidates)
 {
 	QtTopic    *topic = look->topic;
+	int			partitions = topic->partition_count;	/* may grow meanwhile */
 	int			count = 0;
 
-	*candidates = palloc(sizeof(Candidate) * topic->partition_count);
-	for (int p = 0; p < topic->partition_count; p++)
+	*candidates = palloc(sizeof(Candidate) * partitions);
+	for (int p = 0; p < partitions; p++)
 	{
 		QtPartition *partition = qt_topic_partition(topic, p);
 		QtGroupStateKey key = qt_position_key(look->group.in_topic.gt_id, p);

@@ -6,8 +6,8 @@
  * they would be processed twice.  A loop of PL/pgSQL keeps them over COMMIT and
  * ROLLBACK in its body as well, where the server turns its portal into a held
  * one.  A COMMIT there would move the position past records that were not
- * processed yet, so it is refused.  A ROLLBACK cannot be; after it nothing can
- * be committed until the loop has ended.
+ * processed yet, so it is refused.  A ROLLBACK cannot be; the transactions after
+ * it, in which the loop may go on with its rows, cannot commit.
  */
 #include "postgres.h"
 
@@ -30,8 +30,9 @@ typedef struct LoopPortal
 static LoopPortal *loops = NULL;
 
 /*
- * When the statement began, in which they were given back; 0: they were not.
- * If that ended in an error, so did the loop.
+ * When the statement began, in which they were given back by the transaction
+ * before; 0: they were not.  If that statement ended in an error, so did the
+ * loop.
  */
 static TimestampTz given_back = 0;
 
@@ -77,9 +78,9 @@ before_commit(void)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("cannot commit inside of a loop over consume()"),
 			 are_given_back() ?
-			 errdetail("A rollback has given the records back to the group, and the loop goes on with them.") :
+			 errdetail("A rollback inside of the loop has given its records back to the group, and it may have gone on with them.") :
 			 errdetail("The position would move past records that the loop has not processed yet."),
-			 errhint("End the loop before the transaction.")));
+			 errhint("Leave the loop before COMMIT or ROLLBACK.")));
 }
 
 static bool
@@ -91,12 +92,11 @@ are_given_back(void)
 static void
 at_end(QtTransactionEnd end)
 {
-	if (end == QT_END_ABORT && (any_is_held() || are_given_back()))
-		given_back = GetCurrentStatementStartTimestamp();
-	else
-		given_back = 0;
+	given_back = 0;
 	if (!any_is_held())
 		forget_loops();
+	else if (end == QT_END_ABORT)
+		given_back = GetCurrentStatementStartTimestamp();
 }
 
 /* Has one of the loops gone on, or will it go on, after the transaction? */

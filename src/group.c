@@ -114,6 +114,11 @@ qt_group_create(const char *name, QtTopic *topic, QtStartAt start_at, TimestampT
 				(errcode(ERRCODE_QT_REBALANCE_IN_PROGRESS),
 				 errmsg("consumer group \"%s\" is being changed by another transaction", name),
 				 errhint("Try again.")));
+	if (!qt_group_catalog_get(group.row.group_id, &group.row))
+		ereport(ERROR,
+				(errcode(ERRCODE_QT_REBALANCE_IN_PROGRESS),
+				 errmsg("consumer group \"%s\" was deleted by another transaction", name),
+				 errhint("Try again.")));
 	if (qt_group_catalog_find_topic(group.row.group_id, topic->id, &group.in_topic))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -143,6 +148,8 @@ qt_group_delete(const char *name)
 
 	qt_group_lookup(name, &group.row);
 	qt_group_lock_exclusive(group.row.group_id, name);
+	/* another one may have been faster */
+	qt_group_lookup(name, &group.row);
 
 	/* a drop_topic that has begun deletes them itself: wait for it */
 	foreach(lc, qt_group_catalog_topics(group.row.group_id))
@@ -160,9 +167,6 @@ int
 qt_group_delete_offsets(const char *name, QtTopic *topic, int partition)
 {
 	QtGroup		group = {name, topic};
-	int			first = partition < 0 ? 0 : partition;
-	int			end = partition < 0 ? topic->partition_count : partition + 1;
-	int			count = 0;
 
 	if (!find_group(&group))
 		ereport(ERROR,
@@ -175,15 +179,7 @@ qt_group_delete_offsets(const char *name, QtTopic *topic, int partition)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" does not read topic \"%s\"", name, topic->name)));
-	for (int p = first; p < end; p++)
-	{
-		QtPositionId id = {group.in_topic.gt_id, topic, p};
-
-		lock_position(&id, name);
-		if (qt_position_forget(&id))
-			count++;
-	}
-	return count;
+	return qt_position_forget(group.in_topic.gt_id, topic, partition);
 }
 
 bool

@@ -23,6 +23,10 @@
 /* What a group may be found older than it is, as a part of the retention. */
 #define SAVE_PARTS		100
 
+/* Groups that are written in one transaction, which keeps them locked. */
+#define SAVED_MAX		500
+
+static bool is_unused(const QtGroupRow *group, TimestampTz now);
 static int64 retention_ms(void);
 static int	expire_topic(const QtGroupTopicRow *in_topic);
 
@@ -46,6 +50,7 @@ qt_group_last_seen(int group_id)
 void
 qt_group_activity_save(TimestampTz now)
 {
+	int			saved = 0;
 	ListCell   *lc;
 
 	foreach(lc, qt_group_catalog_groups())
@@ -57,8 +62,10 @@ qt_group_activity_save(TimestampTz now)
 													retention_ms() / SAVE_PARTS) ||
 			!qt_group_try_lock_shared(group->group_id))
 			continue;
+		/* the lock is kept, as nobody may delete the row before we commit */
 		qt_group_catalog_set_active(group->group_id, last_seen);
-		qt_group_unlock_shared(group->group_id);
+		if (++saved == SAVED_MAX)
+			break;
 	}
 }
 
@@ -71,17 +78,25 @@ qt_group_activity_expire(TimestampTz now)
 	foreach(lc, qt_group_catalog_groups())
 	{
 		QtGroupRow *group = lfirst(lc);
-		TimestampTz last_active = Max(group->last_active, qt_group_last_seen(group->group_id));
 		ListCell   *lc2;
 
-		if (now < TimestampTzPlusMilliseconds(last_active, retention_ms()) ||
-			!qt_group_try_lock_exclusive(group->group_id))
+		/* with the group for ourselves, once more */
+		if (!is_unused(group, now) || !qt_group_try_lock_exclusive(group->group_id) ||
+			!qt_group_catalog_get(group->group_id, group) || !is_unused(group, now))
 			continue;
 		foreach(lc2, qt_group_catalog_topics(group->group_id))
 			forgotten += expire_topic(lfirst(lc2));
 		CHECK_FOR_INTERRUPTS();
 	}
 	return forgotten;
+}
+
+static bool
+is_unused(const QtGroupRow *group, TimestampTz now)
+{
+	TimestampTz last_active = Max(group->last_active, qt_group_last_seen(group->group_id));
+
+	return now >= TimestampTzPlusMilliseconds(last_active, retention_ms());
 }
 
 static int64
@@ -94,19 +109,9 @@ static int
 expire_topic(const QtGroupTopicRow *in_topic)
 {
 	QtTopic    *topic = qt_topic_lookup_id(in_topic->topic_id, true);
-	int			forgotten = 0;
 
 	if (topic == NULL || !ConditionalLockRelationOid(topic->relation, AccessShareLock))
 		return 0;
 	qt_topic_refresh(topic);
-	for (int p = 0; p < topic->partition_count; p++)
-	{
-		QtPositionId id = {in_topic->gt_id, topic, p};
-		QtPosition	position;
-
-		qt_group_catalog_read_position(id.gt_id, p, false, &position);
-		if (position.n > 0 && qt_position_try_lock(&id) && qt_position_forget(&id))
-			forgotten++;
-	}
-	return forgotten;
+	return qt_position_forget(in_topic->gt_id, topic, -1);
 }

@@ -6,6 +6,10 @@
  * that increments n, which is part of the key.  So the newest version is the
  * first entry of a backward index scan, and costs the same to find however
  * many dead versions another session's old snapshot keeps.
+ *
+ * What was written keeps its table locked to the end of the transaction:
+ * REINDEX CONCURRENTLY would leave a row out of the new index if it did not
+ * wait for that.
  */
 #include "postgres.h"
 
@@ -144,7 +148,7 @@ qt_group_catalog_set_active(int group_id, TimestampTz last_active)
 		CatalogTupleUpdate(rel, &tuple->t_self, tuple);
 	}
 	systable_endscan(scan);
-	table_close(rel, RowExclusiveLock);
+	table_close(rel, NoLock);
 	CommandCounterIncrement();
 }
 
@@ -390,7 +394,7 @@ qt_group_catalog_write_position(int gt_id, int partition, const QtPosition *old,
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleUpdate(rel, unconstify(ItemPointerData *, &old->tid), tuple);
 	heap_freetuple(tuple);
-	table_close(rel, RowExclusiveLock);
+	table_close(rel, NoLock);
 	CommandCounterIncrement();
 }
 
@@ -423,7 +427,7 @@ insert(const char *table, Datum *values, bool *nulls)
 
 	CatalogTupleInsert(rel, tuple);
 	heap_freetuple(tuple);
-	table_close(rel, RowExclusiveLock);
+	table_close(rel, NoLock);
 	CommandCounterIncrement();
 }
 
@@ -442,7 +446,7 @@ delete_rows(const char *table, const char *index, int nkeys, ScanKey keys)
 		count++;
 	}
 	systable_endscan(scan);
-	table_close(rel, RowExclusiveLock);
+	table_close(rel, NoLock);
 	CommandCounterIncrement();
 	return count;
 }

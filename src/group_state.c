@@ -85,6 +85,17 @@ qt_group_state_attempt(const QtGroupStateKey *key, TimestampTz now)
 }
 
 void
+qt_group_state_forget(const QtGroupStateKey *key)
+{
+	Entry	   *entry = lock_entry(key, false);
+
+	if (entry == NULL)
+		return;
+	entry->state.position = -1;
+	SpinLockRelease(&entry->lock);
+}
+
+void
 qt_group_state_found(const QtGroupStateKey *key, int64 position)
 {
 	Entry	   *entry = lock_entry(key, true);

@@ -29,7 +29,8 @@ typedef struct QtGroupState
 	int64		position;		/* committed, or past it up to where there are
 								 * no records; -1: not known */
 	TimestampTz attempted;		/* when the group last tried to read; 0: not known */
-	int			rollbacks;		/* of reads, since the position last moved */
+	int			rollbacks;		/* of transactions that had it locked, since the
+								 * position last moved */
 	bool		refused;		/* somebody did not get the lock */
 } QtGroupState;
 
@@ -41,6 +42,9 @@ extern void qt_group_state_read(const QtGroupStateKey *key, QtGroupState *state)
 
 /* The group tries to read. */
 extern void qt_group_state_attempt(const QtGroupStateKey *key, TimestampTz now);
+
+/* The position is not known any more.  Does not throw. */
+extern void qt_group_state_forget(const QtGroupStateKey *key);
 
 /*
  * The position as committed; -1: not known.  The caller holds the lock on the

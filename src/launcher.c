@@ -483,8 +483,11 @@ time_to_sleep(TimestampTz now)
 	Database   *database;
 	TimestampTz wake = next_look;
 
-	if (!qt_guc_workers || !room)
+	if (!qt_guc_workers)
 		return Max(TimestampDifferenceMilliseconds(now, wake), 10);
+	/* somebody wakes us, unless those that are in the way hang */
+	if (!room)
+		return Max(Min(TimestampDifferenceMilliseconds(now, wake), FULL_RETRY_MS), 10);
 
 	hash_seq_init(&status, databases);
 	while ((database = hash_seq_search(&status)) != NULL)

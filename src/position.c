@@ -11,6 +11,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -41,11 +42,14 @@ typedef struct Hold
 static Hold *holds = NULL;
 static int	hold_count = 0;
 static int	hold_capacity = 0;
+static bool transaction_ends = false;
 
-static void reserve_hold(void);
-static void note_hold(const QtPositionId *id);
+static void lock_table(void);
+static void unlock_table(void);
+static void prepare_hold(const QtPositionId *id);
+static void note_hold(void);
 static void note_move(const QtPositionId *id, int64 position);
-static int	last_hold(const QtPositionId *id);
+static int	current_hold(const QtGroupStateKey *key);
 static int	find_hold(const QtGroupStateKey *key, int level, int count);
 static void at_end(QtTransactionEnd end);
 static void at_subcommit(int level);
@@ -60,37 +64,40 @@ static const QtTransactionHooks hooks = {
 bool
 qt_position_try_lock(const QtPositionId *id)
 {
-	QtGroupStateKey key;
-
-	reserve_hold();
+	prepare_hold(id);
+	lock_table();
 	if (!qt_group_try_lock_partition(id->gt_id, id->partition))
 	{
-		key = qt_position_key(id->gt_id, id->partition);
-		qt_group_state_refuse(&key);
+		qt_group_state_refuse(&holds[hold_count].key);
 		if (!qt_group_try_lock_partition(id->gt_id, id->partition))
+		{
+			unlock_table();
 			return false;
+		}
 	}
-	note_hold(id);
+	note_hold();
 	return true;
 }
 
 void
 qt_position_lock(const QtPositionId *id)
 {
-	reserve_hold();
+	prepare_hold(id);
+	lock_table();
 	qt_group_lock_partition(id->gt_id, id->partition);
-	note_hold(id);
+	note_hold();
 }
 
 void
 qt_position_unlock(const QtPositionId *id)
 {
 	QtGroupStateKey key = qt_position_key(id->gt_id, id->partition);
-	int			hold = last_hold(id);
+	int			hold = current_hold(&key);
 
 	if (--holds[hold].locks == 0)
 		memmove(&holds[hold], &holds[hold + 1], sizeof(Hold) * (--hold_count - hold));
 	qt_group_unlock_partition(id->gt_id, id->partition);
+	unlock_table();
 	if (qt_group_state_take_refused(&key))
 		qt_wait_wake_group(id->topic->wait_slot, id->gt_id, 1);
 }
@@ -104,11 +111,20 @@ qt_position_move(const QtPositionId *id, const QtPosition *old,
 									leader_epoch, GetCurrentTimestamp(), metadata);
 }
 
-bool
-qt_position_forget(const QtPositionId *id)
+int
+qt_position_forget(int gt_id, QtTopic *topic, int partition)
 {
-	note_move(id, -1);
-	return qt_group_catalog_delete_positions(id->gt_id, id->partition) > 0;
+	int			first = partition < 0 ? 0 : partition;
+	int			end = partition < 0 ? topic->partition_count : partition + 1;
+
+	for (int p = first; p < end; p++)
+	{
+		QtGroupStateKey key = qt_position_key(gt_id, p);
+
+		qt_group_state_forget(&key);
+		qt_wakeup_note(topic->wait_slot, p);
+	}
+	return qt_group_catalog_delete_positions(gt_id, partition);
 }
 
 QtGroupStateKey
@@ -117,10 +133,29 @@ qt_position_key(int gt_id, int partition)
 	return (QtGroupStateKey) {MyDatabaseId, qt_positions_table(), gt_id, partition};
 }
 
-/* Memory for one more, so that note_hold cannot fail. */
+/*
+ * From the read of a position to its move nobody may give its row another
+ * place, as VACUUM FULL would.
+ */
 static void
-reserve_hold(void)
+lock_table(void)
 {
+	LockRelationOid(qt_positions_table(), RowExclusiveLock);
+}
+
+static void
+unlock_table(void)
+{
+	UnlockRelationOid(qt_positions_table(), RowExclusiveLock);
+}
+
+/* Fill the next hold before the lock is taken, so that note_hold cannot fail. */
+static void
+prepare_hold(const QtPositionId *id)
+{
+	QtPartition *partition = qt_topic_partition(id->topic, id->partition);
+	Hold	   *hold;
+
 	qt_wakeup_add_hooks(&hooks);
 	if (holds == NULL)
 	{
@@ -133,36 +168,33 @@ reserve_hold(void)
 		holds = repalloc(holds, sizeof(Hold) * hold_capacity * 2);
 		hold_capacity *= 2;
 	}
-}
-
-static void
-note_hold(const QtPositionId *id)
-{
-	QtPartition *partition = qt_topic_partition(id->topic, id->partition);
-	QtGroupStateKey key = qt_position_key(id->gt_id, id->partition);
-	int			level = GetCurrentTransactionNestLevel();
-	int			same = find_hold(&key, level, hold_count);
-	Hold	   *hold = &holds[hold_count];
-
-	if (same >= 0)
-	{
-		holds[same].locks++;
-		return;
-	}
+	hold = &holds[hold_count];
 	memset(hold, 0, sizeof(*hold));
-	hold->key = key;
+	hold->key = qt_position_key(id->gt_id, id->partition);
 	hold->locks = 1;
-	hold->level = level;
+	hold->level = GetCurrentTransactionNestLevel();
 	hold->wait_slot = id->topic->wait_slot;
 	hold->slot = partition->slot;
 	hold->partition = partition->key;
-	hold_count++;
+}
+
+/* The lock of the prepared hold has been taken. */
+static void
+note_hold(void)
+{
+	int			same = find_hold(&holds[hold_count].key, holds[hold_count].level, hold_count);
+
+	if (same >= 0)
+		holds[same].locks++;
+	else
+		hold_count++;
 }
 
 static void
 note_move(const QtPositionId *id, int64 position)
 {
-	int			hold = last_hold(id);
+	QtGroupStateKey key = qt_position_key(id->gt_id, id->partition);
+	int			hold = current_hold(&key);
 
 	holds[hold].moved = true;
 	holds[hold].position = position;
@@ -170,13 +202,13 @@ note_move(const QtPositionId *id, int64 position)
 
 /* That of the current subtransaction. */
 static int
-last_hold(const QtPositionId *id)
+current_hold(const QtGroupStateKey *key)
 {
-	QtGroupStateKey key = qt_position_key(id->gt_id, id->partition);
-	int			hold = find_hold(&key, GetCurrentTransactionNestLevel(), hold_count);
+	int			hold = find_hold(key, GetCurrentTransactionNestLevel(), hold_count);
 
 	if (hold < 0)
-		elog(ERROR, "partition %d in topic %d of a group is not locked", id->partition, id->gt_id);
+		elog(ERROR, "partition %d in topic %d of a group is not locked",
+			 key->partition, key->gt_id);
 	return hold;
 }
 
@@ -193,6 +225,7 @@ find_hold(const QtGroupStateKey *key, int level, int count)
 static void
 at_end(QtTransactionEnd end)
 {
+	transaction_ends = true;
 	for (int i = 0; i < hold_count; i++)
 	{
 		Hold	   *hold = &holds[i];
@@ -267,8 +300,9 @@ locks_released(void)
 	hold_count = kept;
 
 	/* the memory goes away with the transaction */
-	if (kept == 0)
+	if (transaction_ends)
 		holds = NULL;
+	transaction_ends = false;
 }
 
 /* Is there something for another session of the group? */

@@ -34,8 +34,11 @@ extern void qt_position_unlock(const QtPositionId *id);
 extern void qt_position_move(const QtPositionId *id, const QtPosition *old,
 							 int64 next_offset, int leader_epoch, const char *metadata);
 
-/* Forget a locked position; false if there is none. */
-extern bool qt_position_forget(const QtPositionId *id);
+/*
+ * Forget the position in a partition, or in all (-1); returns how many.  The
+ * caller has the group for itself.
+ */
+extern int	qt_position_forget(int gt_id, QtTopic *topic, int partition);
 
 /* Key of a partition in shared memory; -1: of the topic in the group. */
 extern QtGroupStateKey qt_position_key(int gt_id, int partition);

@@ -247,6 +247,9 @@ wake(int wait_slot, uint32 group_topic, int sessions)
 
 	/* a full barrier: partner of the one in qt_wait_begin */
 	pg_atomic_fetch_add_u64(&slot->generation, 1);
+	/* what we tell is no news to us: two that refuse each other would never sleep */
+	if (waiting && ((my_slots[wait_slot / 64] >> (wait_slot % 64)) & 1))
+		seen_generations++;
 	for (int w = 0; w < bitmap_words(); w++)
 	{
 		uint32		bits = pg_atomic_read_u32(&slot->waiting[w]);
@@ -257,6 +260,8 @@ wake(int wait_slot, uint32 group_topic, int sessions)
 			Waiter	   *waiter = &waiters[number];
 			int		   *woken;
 
+			if (waiting && number == qt_my_proc_number())
+				continue;
 			if (group_topic != 0 && !waits_for(waiter, group_topic))
 				continue;
 			woken = sessions_of(counts, &ncounts, waiter);

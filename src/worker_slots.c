@@ -26,7 +26,7 @@
 #include "worker_slots.h"
 
 /* Databases that one transaction can keep workers off. */
-#define HOLDS_PER_SESSION	4
+#define HOLDS_PER_SESSION	16
 
 /* Questions to the launcher; with more of them it looks at all databases. */
 #define ASKED_MAX			64
@@ -393,7 +393,10 @@ qt_worker_attach(const QtWorkerTicket *ticket)
 		my_slot = slot;
 	}
 	else if (slot->token == ticket->token && slot->state == WORKER_STOPPING)
-		slot->state = WORKER_FREE;
+	{
+		slot->state = WORKER_ENDED;
+		slot->outcome = QT_WORKER_ASKED;
+	}
 	LWLockRelease(control->lock);
 
 	if (my_slot != NULL)
