@@ -417,9 +417,9 @@ add_parallel_path(PlannerInfo *root, RelOptInfo *rel)
 
 /*
  * In how much of the order of the query can the scan deliver?  That is by
- * partition and offset, both up or both down.  The two are unique, so what the
- * query orders by after them does not matter, unless a join brings the same
- * record several times.
+ * partition and offset, both up or both down.  The two are unique, but what the
+ * query orders by after them is not to be claimed: a join or a set-returning
+ * function may bring the same record several times.
  */
 static List *
 order_of_scan(PlannerInfo *root, RelOptInfo *rel, bool *backward)
@@ -442,11 +442,8 @@ order_of_scan(PlannerInfo *root, RelOptInfo *rel, bool *backward)
 			break;
 		direction = pathkey->pk_strategy;
 		keys++;
-		if (column != QT_COLUMN_OFFSET)
-			continue;
-		if (bms_membership(root->all_baserels) == BMS_SINGLETON)
-			keys = list_length(root->query_pathkeys);
-		break;
+		if (column == QT_COLUMN_OFFSET)
+			break;
 	}
 	*backward = direction == BTGreaterStrategyNumber;
 	return list_truncate(list_copy(root->query_pathkeys), keys);

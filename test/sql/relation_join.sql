@@ -51,6 +51,12 @@ SELECT _offset, array_agg(tag) FROM (SELECT _offset, tag FROM qtopic.relation_jo
 	WHERE _partition = 0 ORDER BY _offset, tag DESC) j GROUP BY 1 ORDER BY 1;
 SELECT DISTINCT _partition, _offset, tag FROM qtopic.relation_join JOIN tag ON pos = _offset
  ORDER BY _partition, _offset, tag LIMIT 3;
+SELECT _offset, tag, count(DISTINCT value) FROM qtopic.relation_join CROSS JOIN (VALUES (1), (2), (1), (2)) t (tag)
+ WHERE _partition = 0 AND _offset < 2 GROUP BY 1, 2;
+SELECT DISTINCT ON (_offset) _offset, tag FROM qtopic.relation_join CROSS JOIN tag
+ WHERE _partition = 0 AND _offset < 2 ORDER BY _offset, tag DESC;
+SELECT _offset, unnest(ARRAY['pear', 'apple']) AS item FROM qtopic.relation_join
+ WHERE _partition = 0 AND _offset < 2 ORDER BY 1, 2;
 DROP TABLE tag;
 
 DROP FUNCTION batches_read(text);
