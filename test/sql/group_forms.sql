@@ -3,7 +3,7 @@
 -- call returns, cursors, and positions that are out of range.
 --
 -- Seen to fail: mutants consume_ignores_max_records, consume_ignores_max_bytes,
--- attempts_not_bounded, portal_not_checked, portal_checked_always,
+-- attempts_not_bounded, attempts_bounded, portal_not_checked, portal_checked_always,
 -- start_time_ignored, out_of_range_not_noticed, out_of_range_is_silent and
 -- none_starts_at_earliest.
 --
@@ -82,6 +82,13 @@ SELECT count(produce('group_forms_many', NULL::text, 'x', partition => p)) FROM 
 SELECT count(*), count(DISTINCT _partition) FROM consume('group_forms', 'group_forms_many');
 SELECT count(*), count(DISTINCT _partition) FROM consume('group_forms', 'group_forms_many');
 SELECT count(*) FROM consume('group_forms', 'group_forms_many');
+
+-- but it finds those that have records
+SELECT create_topic('group_forms_sparse', 100), create_group('group_forms', 'group_forms_sparse'), create_group('group_forms_2', 'group_forms_sparse');
+SELECT _partition FROM produce('group_forms_sparse', NULL::text, 'x', partition => 90);
+CALL wait_for_records('group_forms', 'group_forms_sparse', '0');
+SELECT _partition, value FROM consume('group_forms', 'group_forms_sparse');
+SELECT _partition, value FROM consume('group_forms_2', 'group_forms_sparse');
 
 -- LIMIT is no argument: the position moves past all that was read
 SELECT _offset FROM consume('group_forms_limit', 'group_forms_one', 5) LIMIT 1;
