@@ -52,6 +52,21 @@ SELECT count(*) FROM qtopic.ri_bulk;
 INSERT INTO qtopic.ri_parts (value) SELECT repeat(md5(i::text), 10) FROM generate_series(1, 20000) i;
 SELECT count(DISTINCT _partition) FROM qtopic.ri_parts WHERE length(value) = 320;
 
+-- an AFTER STATEMENT trigger runs after the statement's records.  Seen to fail:
+-- mutant statement_trigger_early.
+SELECT create_topic('ri_trigger');
+CREATE FUNCTION ri_mark() RETURNS trigger LANGUAGE plpgsql
+	AS $$ BEGIN PERFORM produce('ri_trigger', 'after statement'); RETURN NULL; END $$;
+CREATE TRIGGER ri_mark AFTER INSERT ON qtopic.ri_trigger FOR EACH STATEMENT EXECUTE FUNCTION ri_mark();
+INSERT INTO qtopic.ri_trigger (value) SELECT i::text FROM generate_series(1, 3) i;
+COPY qtopic.ri_trigger (value) FROM stdin;
+4
+5
+\.
+SELECT _offset, value FROM qtopic.ri_trigger;
+SELECT drop_topic('ri_trigger');
+DROP FUNCTION ri_mark();
+
 -- prepared, PL/pgSQL, an error in the middle leaves nothing behind
 PREPARE ri (int, text) AS INSERT INTO qtopic.ri_text (key, value) VALUES ($1, $2) RETURNING _offset;
 EXECUTE ri(1, 'prepared');

@@ -27,6 +27,21 @@ SELECT status, bytes FROM tv_domain WHERE _offset = 0;
 DROP VIEW tv_domain;
 DROP DOMAIN tv_small;
 
+-- so does what types report as an error of syntax, or as no such object.  Seen
+-- to fail: mutant view_raises_syntax_errors.
+SELECT create_topic('tv_types', 1, '{"value.format": "jsonb"}');
+SELECT count(*) FROM produce_batch('tv_types',
+	ARRAY['{"query": "a & b", "path": "$.a", "class": "pg_class"}',
+		  '{"query": "a &", "path": "$.a", "class": "pg_class"}',
+		  '{"query": "a & b", "path": "$.", "class": "pg_class"}',
+		  '{"query": "a & b", "path": "$.a", "class": "no_such_class"}']::jsonb[]);
+SELECT create_topic_view('tv_types_null', 'tv_types', 'query tsquery, path jsonpath, class regclass');
+SELECT _offset, query, path, class FROM tv_types_null;
+SELECT create_topic_view('tv_types_skip', 'tv_types', 'query tsquery, path jsonpath, class regclass', 'skip');
+SELECT _offset, query, path, class FROM tv_types_skip;
+DROP VIEW tv_types_null, tv_types_skip;
+SELECT drop_topic('tv_types');
+
 -- a function of the same name that could run in the place of ours
 CREATE FUNCTION cast_or_null(value text, type int, typmod int) RETURNS int LANGUAGE sql AS 'SELECT 0';
 SELECT create_topic_view('tv_overloaded', 'tv', 'status int');
