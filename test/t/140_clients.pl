@@ -132,8 +132,9 @@ sub comes_to
 		last if time > $deadline;
 		sleep 0.1;
 	}
-	$failed{$database} = 1;
+	diag(-e "$dir/$database.log" ? slurp_file("$dir/$database.log") : '') if !$failed{$database};
 	diag("$database: \"$got\" instead of \"$expected\" from $sql");
+	$failed{$database} = 1;
 	return 0;
 }
 
@@ -161,8 +162,8 @@ sub start_program
 		chdir $loop->{place} or die;
 		@ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($node->host, $node->port, scalar getpwuid($<), $loop->{name});
 		open STDIN, '<', '/dev/null';
-		open STDOUT, '>>', 'log';
-		open STDERR, '>>', 'log';
+		open STDOUT, '>>', "$dir/$loop->{name}.log";
+		open STDERR, '>&', \*STDOUT;
 		exec @{ $loop->{command} } or POSIX::_exit(127);
 	}
 	setpgid($pid, $pid);
@@ -412,7 +413,7 @@ isnt(in_db('uncaught', $lag), 0, 'poison: and the group stays where it is');
 
 # The same by the program in Python, which is still running where it was tested.
 my ($loop) = grep { $_->{name} eq 'py_poison' } @loops;
-in_db('py_poison', $poison);
+in_db('py_poison', sql_of('Poison records') . $poison);
 ok(comes_to('py_poison', $put_aside, '3|t'), 'poison: Python puts aside the same');
 is(in_db('py_poison', q{SELECT count(*), max(hits) FROM page_hits WHERE url IN ('good', 'better')}), '2|1', 'poison: and counts the same');
 is(in_db('py_poison', $lag), 0, 'poison: no lag is left');
