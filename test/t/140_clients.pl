@@ -551,6 +551,30 @@ isnt(backfill('overfilled', broken(sql_of('Backfill', 2), qr/IF FOUND/, 'IF true
 
 kill_program($_) foreach @loops, @separate, @deaf;
 
+# ---- what doc/migrate.md shows: every statement of its tables, alone
+
+create_database('migrate', q{CREATE ROLE app; SELECT create_topic('orders', 4); SELECT create_topic('orders.retry');
+	SELECT produce('orders', NULL::text, i::text, partition => 0) FROM generate_series(1, 200) i; SELECT count(*) FROM consume('billing', 'orders', 50)});
+my @shown = grep { /^(?:SELECT|COPY|GRANT|INSERT) / && !/\.\.\./ }
+  slurp_file("$FindBin::RealBin/../../doc/migrate.md") =~ /`([^`]+)`/g;
+cmp_ok(scalar @shown, '>', 40, 'tables: statements are shown');
+foreach my $statement (@shown)
+{
+	my $prepare =
+		$statement =~ /create_topic/ ? q{SELECT drop_topic('orders');}
+	  : $statement =~ /create_group/ ? q{SELECT delete_group('billing');}
+	  : '';
+	is($node->psql('migrate', "BEGIN; SET client_min_messages = error; $prepare $statement; ROLLBACK"), 0, "tables: $statement");
+}
+is($node->psql('migrate', q{SELECT * FROM consume('billing', 'orders', max_records => 5::bigint)}, stderr => \my $no_cast), 3,
+	'tables: a cast is needed where a driver sends bigint');
+foreach my $types ('varchar, varchar, varchar, varchar, int, varchar', 'text, text, text, text, bigint, text')
+{
+	my $call = q{$1, $2, $3, headers => $4::jsonb, partition => $5::int, record_time => $6::timestamptz};
+	is(in_db('migrate', "PREPARE p ($types) AS SELECT _partition FROM produce($call); EXECUTE p ('orders', 'k', 'v', '{}', 1, '2026-01-01')"), 1,
+		"tables: with the casts these will do: $types");
+}
+
 is(join(' ', grep { !$used{$_} } map { my $s = $_; map { "$s $_" } 0 .. $#{ $sql{$s} } } sort keys %sql), '',
 	'no block of SQL is left out');
 
