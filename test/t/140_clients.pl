@@ -79,7 +79,7 @@ sub node_missing
 {
 	return 'there is no node' if system('node --version >/dev/null 2>&1') != 0;
 	return if system(q{node -e "require('pg')" 2>/dev/null}) == 0;
-	system("cd $dir && timeout 60 npm install --silent --no-audit --no-fund --ignore-scripts --fetch-retries=0 pg >npm.log 2>&1");
+	system("cd $dir && timeout 60 npm install --silent --no-audit --no-fund --ignore-scripts --fetch-retries=0 pg@8 >npm.log 2>&1");
 	$ENV{NODE_PATH} = "$dir/node_modules";
 	return if system(q{node -e "require('pg')" 2>/dev/null}) == 0;
 	return 'the package pg can neither be found (NODE_PATH) nor be installed';
