@@ -3,8 +3,8 @@
 -- (QT003, 55P03 and 40001 need a second transaction: see the isolation specs.)
 --
 -- Seen to fail: mutants consume_in_read_only, group_owner_not_checked,
--- topic_creator_may_not, group_right_not_checked, group_of_session_user and
--- group_name_not_checked.
+-- wait_in_strangers_group, topic_creator_may_not, group_right_not_checked,
+-- group_of_session_user and group_name_not_checked.
 --
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
@@ -226,6 +226,7 @@ SELECT create_group('group_rights_mine', 'group_errors');
 SET ROLE regress_qtopic_maker;
 SELECT _offset FROM consume('group_rights_mine', 'group_rights', 1);
 SELECT create_group('group_rights_mine', 'group_rights');
+CALL wait_for_records('group_rights_mine', 'group_rights', '0');
 SELECT * FROM reset_offsets('group_rights_mine', 'group_rights', 'latest');
 CALL wait_for_records('group_rights_mine', NULL, '0');
 

@@ -319,6 +319,118 @@ foreach my $case ([ $waiter, $second ], [ $second, $waiter ])
 	cmp_ok($best, '<', $wakes, "passing on: the $name session wakes the other one");
 }
 
+# One that only tells takes nothing: a session that consumes is woken as well.
+# Seen to fail: mutant tellers_counted.
+foreach my $case ([ $waiter, $second ], [ $second, $waiter ])
+{
+	my ($teller, $reader) = @$case;
+
+	is_woken('beside wait_for_records in the ' . ($teller == $waiter ? 'first' : 'second') . ' session', 1, sub {
+		start_waiting($teller, call_sql($t));
+		start_waiting($reader, consume_sql($t));
+		my $start = time;
+		produce($t, $writer);
+		my ($count) = split /\|/, receive($reader);
+		my $latency = time - $start;
+		run_in($admin, "SELECT pg_cancel_backend($pid{$teller})");
+		my @told = receive($teller);
+		return ($latency, $count);
+	});
+}
+
+# ---- sessions that wait for several topics, or for a group that is changed
+
+# With a worker sessions look again every ten seconds only.
+wait_for_query($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'qtopic worker'", 1);
+
+# Seen to fail: mutant any_group_not_woken.
+is_woken('wait_for_records, any topic, ROLLBACK of a sibling', 't', sub {
+	produce($t);
+	run_in($other, "BEGIN; SELECT 1 FROM consume('g', '$t')");
+	my @result = after(call_sql(undef), $other, 'ROLLBACK');
+	run_in($admin, "SELECT count(*) FROM consume('g', '$t')");
+	return @result;
+});
+
+# A topic of the group is dropped.  Seen to fail: mutant dropped_topic_fails_all.
+{
+	my ($dropped, $left) = (new_topic(), new_topic());
+	start_waiting($waiter, call_sql(undef));
+	run_in($admin, "SELECT drop_topic('$dropped')");
+	# it has noticed and waits on
+	sleep 0.2;
+	until_true('wait_for_records does not wait on', sub { is_waiting($waiter) });
+	produce($left);
+	my ($stdout, $stderr) = receive($waiter);
+	is($stderr, '', 'wait_for_records, any topic: one that is dropped fails nobody');
+	like($stdout, qr/^t\n/, 'wait_for_records, any topic: the others are waited for');
+	run_in($admin, "SELECT count(*) FROM consume('g', '$left')");
+}
+
+# A topic joins.  Seen to fail: mutant group_listed_once.
+{
+	my ($old, $new) = (new_topic(), new_topic());
+	produce($new);
+	run_in($admin, "SELECT create_group('joined', '$old')");
+	my ($latency, $ready) = after(call_sql(undef, '25 s') =~ s/'g'/'joined'/r, $admin, "SELECT create_group('joined', '$new')");
+	is($ready, 't', 'wait_for_records, any topic: one that joins the group is noticed');
+	cmp_ok($latency, '<', 20, 'before the wait is over');
+	run_in($admin, "SELECT drop_topic('$old'), drop_topic('$new')");
+}
+
+# What is left of a group that somebody was making or deleting.  Nobody is woken,
+# but looks again after a second.  Seen to fail: mutant busy_group_waits_long.
+{
+	my $made = new_topic();
+	produce($made) foreach 1 .. 2;
+	foreach my $sql (consume_sql($made), call_sql($made))
+	{
+		my $in_group = $sql =~ s/'g'/'made'/r;
+		my $name = $sql =~ /^CALL/ ? 'wait_for_records' : 'consume()';
+		my $answer = $sql =~ /^CALL/ ? 't' : 2;
+
+		# that a group may be made is enough for wait_for_records
+		if ($sql !~ /^CALL/)
+		{
+			run_in($other, "BEGIN; SELECT count(*) FROM consume('made', '$made')");
+			my ($latency, $got) = after($in_group, $other, 'ROLLBACK');
+			is($got, $answer, "$name: a group that was not made after all");
+			cmp_ok($latency, '<', 5, "$name: it is looked for within a second");
+			run_in($admin, "SELECT delete_group('made')");
+		}
+
+		run_in($admin, "SELECT create_group('made', '$made')");
+		run_in($other, "BEGIN; SELECT delete_group('made')");
+		my ($latency, $got) = after($in_group, $other, 'ROLLBACK');
+		is($got, $answer, "$name: a group that was not deleted after all");
+		cmp_ok($latency, '<', 5, "$name: it is looked at again within a second");
+		run_in($admin, "SELECT delete_group('made')");
+	}
+	run_in($admin, "SELECT drop_topic('$made')");
+}
+
+# To wait is use.  Seen to fail: mutant wait_is_no_use.
+{
+	my $patient = new_topic();
+	my $last_seen = "SELECT qtopic_internal.group_last_seen(group_id) FROM qtopic_internal.groups WHERE name = 'patient'";
+
+	run_in($admin, "SELECT create_group('patient', '$patient')");
+	produce($patient);
+	run_in($admin, "SELECT count(*) FROM consume('patient', '$patient')");
+	start_waiting($waiter, call_sql($patient) =~ s/'g'/'patient'/r);
+	my $start = run_in($admin, $last_seen);
+	# it looks again after ten seconds
+	my $deadline = time + 15;
+	sleep 0.2 until run_in($admin, $last_seen) gt $start || time > $deadline;
+	run_in($admin, "SELECT count(*) FROM consume('g', '$t')");
+	run_in($admin, "SELECT qtopic_internal.expire_positions('$start'::timestamptz + current_setting('qtopic.offsets_retention')::interval + '1 ms')");
+	is( run_in($admin, "SELECT current_offset FROM qtopic_group_lag WHERE consumer_group = 'patient'"),
+		1, 'positions of a group do not expire while a session waits');
+	run_in($admin, "SELECT pg_cancel_backend($pid{$waiter})");
+	my @cancelled = receive($waiter);
+	run_in($admin, "SELECT drop_topic('$patient')");
+}
+
 # ---- what ends a wait
 
 sub duration
