@@ -51,7 +51,7 @@ qtopic_offset_for_time(PG_FUNCTION_ARGS)
 	qt_topic_check_partition(topic, PG_GETARG_INT32(1));
 
 	offset = qt_offset_for_time(topic, PG_GETARG_INT32(1),
-								qt_timestamp_to_ms_up(PG_GETARG_TIMESTAMPTZ(2)));
+								qt_timestamp_to_ms_up(PG_GETARG_TIMESTAMPTZ(2)), false);
 	if (offset < 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(offset);

@@ -10,8 +10,8 @@
  * records read from it.
  *
  * Partitions are tried in the order of their last attempt, whatever came of
- * it, and one whose records were given back is read alone: so one whose records
- * make the consumer fail does not keep it from the others.
+ * it, and one whose records were given back several times is read alone: so one
+ * whose records make the consumer fail does not keep it from the others.
  *
  * Before waiting all locks are released.
  */
@@ -37,6 +37,9 @@
 
 /* Partitions that one call reads: each lock that it keeps takes shared memory. */
 #define PARTITIONS_MAX	64
+
+/* A partition that was given back so often is read alone. */
+#define ALONE_ROLLBACKS	3
 
 /* That somebody has done with a group wakes nobody. */
 #define RECHECK_GROUP_MS	1000
@@ -226,7 +229,7 @@ read_group(Look *look)
 	for (int i = 0; i < count && held < PARTITIONS_MAX && !is_full(look); i++)
 	{
 		/* one that made transactions fail must not fail others */
-		bool		alone = candidates[i].rollbacks > 0;
+		bool		alone = candidates[i].rollbacks >= ALONE_ROLLBACKS;
 
 		if (alone && look->count > 0)
 			continue;

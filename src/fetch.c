@@ -124,7 +124,7 @@ qt_partition_state(QtTopic *topic, int number, QtPartitionState *state)
 }
 
 int64
-qt_offset_for_time(QtTopic *topic, int number, int64 timestamp)
+qt_offset_for_time(QtTopic *topic, int number, int64 timestamp, bool latest)
 {
 	QtReadView	view;
 	QtPartitionScan scan;
@@ -132,7 +132,10 @@ qt_offset_for_time(QtTopic *topic, int number, int64 timestamp)
 
 	if (timestamp == PG_INT64_MAX)
 		return -1;
-	qt_read_view_open(&view, topic, number);
+	if (latest)
+		qt_read_view_open_latest(&view, topic, number);
+	else
+		qt_read_view_open(&view, topic, number);
 	qt_scan_begin(&scan, topic, number, &view, 0);
 	scan.leaf.position = scan.log_start_offset;
 	scan.leaf.headers_only = true;
@@ -160,7 +163,7 @@ int64
 qt_first_offset_since(QtTopic *topic, int partition, TimestampTz time)
 {
 	int64		stable = qt_stable_offset(topic, partition);
-	int64		offset = qt_offset_for_time(topic, partition, qt_timestamp_to_ms_up(time));
+	int64		offset = qt_offset_for_time(topic, partition, qt_timestamp_to_ms_up(time), true);
 
 	return offset < 0 ? stable : offset;
 }

@@ -67,9 +67,11 @@ extern void qt_partition_state(QtTopic *topic, int partition, QtPartitionState *
 
 /*
  * The lowest offset of a record whose timestamp (ms since 1970) is not below,
- * or -1 if there is none among the stable records.
+ * or -1 if there is none among the stable records: those of now (latest), or
+ * those that the isolation level shows.
  */
-extern int64 qt_offset_for_time(QtTopic *topic, int partition, int64 timestamp);
+extern int64 qt_offset_for_time(QtTopic *topic, int partition, int64 timestamp,
+								bool latest);
 
 /* The same, or if there is none, the last stable offset. */
 extern int64 qt_first_offset_since(QtTopic *topic, int partition, TimestampTz time);

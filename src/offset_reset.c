@@ -153,7 +153,7 @@ clamp(const QtResetRequest *request, int partition, int64 offset,
 static int64
 first_offset_since(QtTopic *topic, int partition, TimestampTz time, const Ends *ends)
 {
-	int64		offset = qt_offset_for_time(topic, partition, qt_timestamp_to_ms_up(time));
+	int64		offset = qt_offset_for_time(topic, partition, qt_timestamp_to_ms_up(time), true);
 
 	return offset < 0 ? ends->stable : Min(offset, ends->stable);
 }

@@ -66,6 +66,17 @@ qt_read_view_open(QtReadView *view, QtTopic *topic, int number)
 	qt_debug_point("read-snapshot");
 }
 
+void
+qt_read_view_open_latest(QtReadView *view, QtTopic *topic, int number)
+{
+	QtPartition *partition = qt_topic_partition(topic, number);
+	QtPartitionKey key = partition->key;
+	QtSettledHint hints[2];
+
+	qt_slot_hints(partition->slot, &key, hints);
+	open_latest_view(view, hints);
+}
+
 static void
 open_latest_view(QtReadView *view, const QtSettledHint hints[2])
 {
@@ -245,15 +256,11 @@ qt_scan_end(QtPartitionScan *scan)
 int64
 qt_scan_latest_stable_offset(QtTopic *topic, int number, int64 *log_start_offset)
 {
-	QtPartition *partition = qt_topic_partition(topic, number);
-	QtPartitionKey key = partition->key;
-	QtSettledHint hints[2];
 	QtReadView	view;
 	QtPartitionScan scan;
 	int64		offset;
 
-	qt_slot_hints(partition->slot, &key, hints);
-	open_latest_view(&view, hints);
+	qt_read_view_open_latest(&view, topic, number);
 	qt_scan_begin(&scan, topic, number, &view, PG_INT64_MAX);
 	(void) qt_scan_next(&scan, PG_INT64_MAX, 1);
 	offset = qt_scan_stable_offset(&scan);

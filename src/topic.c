@@ -371,9 +371,9 @@ delete_topic_rows(const QtTopicRow *row)
 		qt_catalog_sequence_name(&sequence, row->topic_id, p);
 		key.sequence = qt_catalog_table(NameStr(sequence));
 		qt_slot_note_drop(&key, U64FromFullTransactionId(xid));
-		/* who waits for records is to notice */
-		qt_wakeup_note(qt_wait_slot(row->topic_id), p);
 	}
+	/* who waits for records is to notice */
+	qt_wakeup_note_drop(qt_wait_slot(row->topic_id));
 
 	run("DELETE FROM %s.segments WHERE topic_id = %d", QT_STORAGE_SCHEMA, row->topic_id);
 	run("DELETE FROM %s.partitions WHERE topic_id = %d", QT_STORAGE_SCHEMA, row->topic_id);

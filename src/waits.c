@@ -241,9 +241,14 @@ generations(void)
 static void
 wake(int wait_slot, uint32 group_topic, int sessions)
 {
-	WaitSlot   *slot = &slots[wait_slot];
+	WaitSlot   *slot;
 	WakeCount	counts[GROUPS_COUNTED];
 	int			ncounts = 0;
+
+	/* a topic can be dropped without preload: then nobody waits */
+	if (slots == NULL)
+		return;
+	slot = &slots[wait_slot];
 
 	/* a full barrier: partner of the one in qt_wait_begin */
 	pg_atomic_fetch_add_u64(&slot->generation, 1);

@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "access/xact.h"
 #include "port/pg_bitutils.h"
 #include "utils/resowner.h"
@@ -35,6 +37,10 @@ static uint64 noted[QT_WAIT_SLOTS / 64];
 static uint64 noted_partitions[QT_WAIT_SLOTS];
 static bool anything_noted = false;
 
+/* The same for topics that it drops. */
+static uint64 dropped[QT_WAIT_SLOTS / 64];
+static bool anything_dropped = false;
+
 static void at_transaction_event(XactEvent event, void *arg);
 static void at_subtransaction_event(SubXactEvent event, SubTransactionId mine,
 									SubTransactionId parent, void *arg);
@@ -43,6 +49,7 @@ static void at_resource_release(ResourceReleasePhase phase, bool is_commit,
 static void call_at_end(QtTransactionEnd end);
 static void wake_noted(uint32 news);
 static void forget_noted(void);
+static void wake_dropped(void);
 
 void
 qt_wakeup_register(void)
@@ -73,6 +80,14 @@ qt_wakeup_note(int wait_slot, int partition)
 	noted[wait_slot / 64] |= UINT64CONST(1) << (wait_slot % 64);
 	noted_partitions[wait_slot] |= UINT64CONST(1) << (partition % 64);
 	anything_noted = true;
+}
+
+void
+qt_wakeup_note_drop(int wait_slot)
+{
+	qt_wakeup_register();
+	dropped[wait_slot / 64] |= UINT64CONST(1) << (wait_slot % 64);
+	anything_dropped = true;
 }
 
 static void
@@ -137,7 +152,7 @@ at_subtransaction_event(SubXactEvent event, SubTransactionId mine,
 
 /*
  * News that a lock is free are no news before it is: at the transaction events
- * the locks are still held.
+ * the locks are still held, and invalidations not sent.
  */
 static void
 at_resource_release(ResourceReleasePhase phase, bool is_commit,
@@ -148,6 +163,8 @@ at_resource_release(ResourceReleasePhase phase, bool is_commit,
 	for (int i = 0; i < hook_count; i++)
 		if (hooks[i]->locks_released)
 			hooks[i]->locks_released();
+	if (is_top_level && anything_dropped)
+		wake_dropped();
 }
 
 static void
@@ -181,4 +198,14 @@ forget_noted(void)
 	memset(noted, 0, sizeof(noted));
 	memset(noted_partitions, 0, sizeof(noted_partitions));
 	anything_noted = false;
+}
+
+static void
+wake_dropped(void)
+{
+	for (int word = 0; word < lengthof(dropped); word++)
+		for (uint64 bits = dropped[word]; bits != 0; bits &= bits - 1)
+			qt_wait_wake(word * 64 + pg_rightmost_one_pos64(bits), INT_MAX);
+	memset(dropped, 0, sizeof(dropped));
+	anything_dropped = false;
 }

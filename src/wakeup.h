@@ -40,4 +40,10 @@ extern void qt_wakeup_add_hooks(const QtTransactionHooks *hooks);
  */
 extern void qt_wakeup_note(int wait_slot, int partition);
 
+/*
+ * Note that this transaction drops a topic.  Its readers are woken when they
+ * can see that: after the end of the transaction, which sends invalidations late.
+ */
+extern void qt_wakeup_note_drop(int wait_slot);
+
 #endif							/* QTOPIC_WAKEUP_H */

@@ -378,6 +378,20 @@ is_woken('wait_for_records, any topic, ROLLBACK of a sibling', 't', sub {
 	run_in($admin, "SELECT drop_topic('$old'), drop_topic('$new')");
 }
 
+# Seen to fail: mutant drop_wakes_nobody.
+foreach my $sql (\&consume_sql, \&call_sql)
+{
+	is_woken('drop_topic', '42704', sub {
+		my $dropped = new_topic();
+		start_waiting($waiter, "\\set VERBOSITY sqlstate\n" . $sql->($dropped));
+		my $start = time;
+		run_in($admin, "SELECT drop_topic('$dropped')");
+		my ($stdout, $stderr) = receive($waiter);
+		return (time - $start, $stderr =~ /^(?:psql:\S+ )?ERROR:  (\w+)/ ? $1 : $stderr);
+	});
+}
+run_in($waiter, '\set VERBOSITY default');
+
 # What is left of a group that somebody was making or deleting.  Nobody is woken,
 # but looks again after a second.  Seen to fail: mutant busy_group_waits_long.
 {
