@@ -68,7 +68,8 @@ qt_wakeup_add_hooks(const QtTransactionHooks *more)
 	for (int i = 0; i < hook_count; i++)
 		if (hooks[i] == more)
 			return;
-	Assert(hook_count < HOOKS_MAX);
+	if (hook_count == HOOKS_MAX)
+		elog(ERROR, "too many users of transaction hooks");
 	hooks[hook_count++] = more;
 	qt_wakeup_register();
 }
