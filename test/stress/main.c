@@ -39,10 +39,16 @@ static int	worker_count = 0;
 
 static double began;
 
+static Reader readers[64];
+static int	reader_count = 0;
+
 static void progress(const char *what);
 static void on_signal(int signo);
 static void init_worker(Worker *worker, const char *name, const char *conninfo);
 static void start(Worker *worker, void *(*main) (void *), void *arg);
+static void start_readers(bool standby, const char *conninfo, double seconds, Worker *self);
+static void start_reader(const char *name, void *(*main) (void *), const char *conninfo,
+						 Reader what);
 static void wait_for_standby(Worker *worker, const char *conninfo);
 static void write_truth(Worker *worker);
 
@@ -53,13 +59,11 @@ main(int argc, char **argv)
 	const char *standby;
 	int			producers;
 	double		seconds;
-	int			nreaders = 0;
 	Worker		self;
 	Worker		decider;
 	Worker		maintenance;
 	Worker		disturber[2];
 	Worker	   *producer;
-	Reader		reader[64];
 	Consumer	consumer[CONSUMER_COUNT];
 	Keeper		keeper = {.seconds = 0};
 	Keeper		sleeper;
@@ -109,42 +113,9 @@ main(int argc, char **argv)
 	init_worker(&sleeper.worker, "sleeper", conninfo);
 	start(&sleeper.worker, sleeper_main, &sleeper);
 
-#define ADD_READER(Name, Standby, Topic, Partition, Starts) \
-	(init_worker(&reader[nreaders].worker, Name, (Standby) ? standby : conninfo), \
-	 reader[nreaders].standby = (Standby), \
-	 reader[nreaders].topic = (Topic), \
-	 reader[nreaders].partition = (Partition), \
-	 reader[nreaders].starts = began + (Starts), \
-	 &reader[nreaders++])
-
-	memset(reader, 0, sizeof(reader));
-	for (int on_standby = 0; on_standby <= (standby != NULL); on_standby++)
-	{
-		Reader	   *r;
-
-		for (int t = 0; t < topic_count; t++)
-			for (int p = 0; p < topics[t].max_partitions; p++)
-			{
-				r = ADD_READER("follower", on_standby, t, p, 0);
-				start(&r->worker, follower_main, r);
-			}
-		r = ADD_READER("tail", on_standby, -1, -1, seconds * random_below(&self, 50) / 100);
-		start(&r->worker, tail_main, r);
-		r = ADD_READER("seeker", on_standby, -1, -1, 0);
-		start(&r->worker, seeker_main, r);
-		for (int i = 0; i < 2; i++)
-		{
-			r = ADD_READER("snapshot", on_standby, -1, -1, 0);
-			start(&r->worker, snapshot_main, r);
-		}
-		r = ADD_READER("relation", on_standby, -1, -1, 0);
-		start(&r->worker, relation_main, r);
-	}
-	{
-		Reader	   *r = ADD_READER("naive", false, -1, -1, 0);
-
-		start(&r->worker, naive_main, r);
-	}
+	start_readers(false, conninfo, seconds, &self);
+	if (standby)
+		start_readers(true, standby, seconds, &self);
 	init_worker(&maintenance, "maintenance", conninfo);
 	start(&maintenance, maintenance_main, &maintenance);
 	init_worker(&disturber[0], "disturber", conninfo);
@@ -179,8 +150,8 @@ main(int argc, char **argv)
 		wait_for_standby(&self, standby);
 		standby_settled = true;
 	}
-	for (int i = 0; i < nreaders; i++)
-		pthread_join(reader[i].worker.thread, NULL);
+	for (int i = 0; i < reader_count; i++)
+		pthread_join(readers[i].worker.thread, NULL);
 	pthread_join(decider.thread, NULL);
 	decided = true;
 	for (int i = 0; i < CONSUMER_COUNT; i++)
@@ -200,6 +171,44 @@ main(int argc, char **argv)
 	fprintf(self.log, "complete\n");
 	fclose(self.log);
 	return 0;
+}
+
+/* The readers of one server; the naive one on the primary only. */
+static void
+start_readers(bool standby, const char *conninfo, double seconds, Worker *self)
+{
+	Reader		any = {.standby = standby, .topic = -1, .partition = -1, .starts = began};
+	Reader		late = any;
+
+	for (int t = 0; t < topic_count; t++)
+		for (int p = 0; p < topics[t].max_partitions; p++)
+		{
+			Reader		one = any;
+
+			one.topic = t;
+			one.partition = p;
+			start_reader("follower", follower_main, conninfo, one);
+		}
+	late.starts += seconds * random_below(self, 50) / 100;
+	start_reader("tail", tail_main, conninfo, late);
+	start_reader("seeker", seeker_main, conninfo, any);
+	start_reader("snapshot", snapshot_main, conninfo, any);
+	start_reader("snapshot", snapshot_main, conninfo, any);
+	start_reader("relation", relation_main, conninfo, any);
+	if (!standby)
+		start_reader("naive", naive_main, conninfo, any);
+}
+
+static void
+start_reader(const char *name, void *(*main) (void *), const char *conninfo, Reader what)
+{
+	Reader	   *reader = &readers[reader_count];
+
+	if (reader_count++ == sizeof(readers) / sizeof(readers[0]))
+		fatal("too many readers");
+	*reader = what;
+	init_worker(&reader->worker, name, conninfo);
+	start(&reader->worker, main, reader);
 }
 
 double
