@@ -11,7 +11,6 @@
 
 #include <sys/socket.h>
 
-#define MAX_DEPTH	4
 
 typedef struct Txn
 {
@@ -20,9 +19,8 @@ typedef struct Txn
 	long		number;
 	bool		all;			/* as much as there is, without waiting */
 	bool		broken;
-	int			depth;			/* savepoints */
+	Savepoints	savepoints;		/* rows at each */
 	long		rows;			/* that it wrote, without those rolled back */
-	long		start[MAX_DEPTH + 1];	/* rows at each savepoint */
 } Txn;
 
 /* ---- consuming ---- */
@@ -258,47 +256,15 @@ process(Txn *txn, bool in_block)
 	return dice < 80 ? process_in_client(txn, topic) : process_by_cursor(txn, topic);
 }
 
-/* ---- savepoints ---- */
-
 static bool
-savepoint(Txn *txn)
+undo(Txn *txn)
 {
-	if (txn->depth == MAX_DEPTH)
-		return true;
-	if (!run(txn->worker, "SAVEPOINT s%d", txn->depth + 1))
-		return false;
-	txn->start[++txn->depth] = txn->rows;
-	return true;
-}
+	long		rows = txn->rows;
 
-static bool
-rollback_to(Txn *txn)
-{
-	int			target;
-
-	if (txn->depth == 0)
-		return true;
-	target = 1 + random_below(txn->worker, txn->depth);
-	if (!run(txn->worker, "ROLLBACK TO s%d", target))
+	if (!rollback_to(txn->worker, &txn->savepoints, &txn->rows))
 		return false;
-	if (txn->rows != txn->start[target])
+	if (txn->rows != rows)
 		note_event(txn->worker, "savepoint-rolled-back");
-	txn->rows = txn->start[target];
-	txn->depth = target;
-	return true;
-}
-
-static bool
-release(Txn *txn)
-{
-	int			target;
-
-	if (txn->depth == 0)
-		return true;
-	target = 1 + random_below(txn->worker, txn->depth);
-	if (!run(txn->worker, "RELEASE s%d", target))
-		return false;
-	txn->depth = target - 1;
 	return true;
 }
 
@@ -332,14 +298,14 @@ step(Txn *txn)
 	if (dice < 550)
 		return holding || process(txn, true) >= 0;
 	if (dice < 700)
-		return savepoint(txn);
+		return savepoint(worker, &txn->savepoints, txn->rows);
 	if (dice < 850)
-		return rollback_to(txn);
+		return undo(txn);
 	if (dice < 920)
-		return release(txn);
+		return release(worker, &txn->savepoints);
 	if (dice < 970)
-		return txn->depth == 0 ||
-			(!run(worker, "SELECT 1 / 0") && !connection_lost(worker) && rollback_to(txn));
+		return txn->savepoints.depth == 0 ||
+			(!run(worker, "SELECT 1 / 0") && !connection_lost(worker) && undo(txn));
 	if (dice < 985)
 	{
 		die(worker);

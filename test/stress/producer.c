@@ -8,7 +8,6 @@
  */
 #include "stress.h"
 
-#define MAX_DEPTH		8
 #define MAX_PREPARED	18
 
 typedef struct Txn
@@ -19,8 +18,7 @@ typedef struct Txn
 	bool		mixed;			/* each call chooses */
 	bool		broken;			/* nothing more can be done in it */
 	bool		overflowed;		/* is counted as such */
-	int			depth;			/* savepoints */
-	long		start[MAX_DEPTH + 1];	/* first record of each */
+	Savepoints	savepoints;		/* first record of each */
 } Txn;
 
 /* Number of the next record and transaction, for each producer. */
@@ -339,46 +337,16 @@ produce_in_block(Txn *txn)
 	return ok;
 }
 
+/* Back to one of the savepoints, if there are any. */
 static bool
-savepoint(Txn *txn)
+undo(Txn *txn)
 {
-	if (txn->depth == MAX_DEPTH)
-		return true;
-	if (!run(txn->worker, "SAVEPOINT s%d", txn->depth + 1))
+	long		record = -1;
+
+	if (!rollback_to(txn->worker, &txn->savepoints, &record))
 		return false;
-	txn->depth++;
-	txn->start[txn->depth] = counters[txn->worker->id].record;
-	return true;
-}
-
-/* Back to any of the savepoints, which remains. */
-static bool
-rollback_to(Txn *txn)
-{
-	int			target;
-
-	if (txn->depth == 0)
-		return true;
-	target = 1 + random_below(txn->worker, txn->depth);
-	if (!run(txn->worker, "ROLLBACK TO s%d", target))
-		return false;
-	fprintf(txn->worker->log, "undo %ld %ld\n", txn->start[target],
-			counters[txn->worker->id].record);
-	txn->depth = target;
-	return true;
-}
-
-static bool
-release(Txn *txn)
-{
-	int			target;
-
-	if (txn->depth == 0)
-		return true;
-	target = 1 + random_below(txn->worker, txn->depth);
-	if (!run(txn->worker, "RELEASE s%d", target))
-		return false;
-	txn->depth = target - 1;
+	if (record >= 0)
+		fprintf(txn->worker->log, "undo %ld %ld\n", record, counters[txn->worker->id].record);
 	return true;
 }
 
@@ -425,7 +393,7 @@ provoke(Txn *txn)
 		fprintf(txn->worker->log, "error XXXXX a statement that must fail did not\n");
 	if (connection_lost(txn->worker))
 		return false;
-	return rollback_to(txn) && txn->depth > 0;
+	return undo(txn) && txn->savepoints.depth > 0;
 }
 
 /* One step of a transaction; false if the transaction cannot go on. */
@@ -441,17 +409,17 @@ step(Txn *txn)
 	if (dice < 600)
 		return produce_batch(txn);
 	if (dice < 750)
-		return savepoint(txn);
+		return savepoint(txn->worker, &txn->savepoints, counters[txn->worker->id].record);
 	if (dice < 830)
-		return rollback_to(txn);
+		return undo(txn);
 	if (dice < 900)
-		return release(txn);
+		return release(txn->worker, &txn->savepoints);
 	if (dice < 940)
 		return holding ? true : read_own(txn);
 	if (dice < 960)
 		return txn->mixed ? true : produce_in_block(txn);
 	if (dice < 999)
-		return txn->depth > 0 || chance(txn->worker, 10) ? provoke(txn) : true;
+		return txn->savepoints.depth > 0 || chance(txn->worker, 10) ? provoke(txn) : true;
 	return overflow(txn);
 }
 

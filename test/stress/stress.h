@@ -127,6 +127,26 @@ extern const char *make_value(Worker *worker, int producer, long number,
 extern bool parse_value(Worker *worker, const char *value, const char *key,
 						int *producer, long *number);
 
+/* ---- savepoint.c ---- */
+
+#define MAX_DEPTH		8
+
+/* Those of a transaction, each with a number that the caller remembers by it. */
+typedef struct Savepoints
+{
+	int			depth;
+	long		marks[MAX_DEPTH + 1];
+} Savepoints;
+
+/* All return false if the statement failed, and do nothing if there is nothing to do. */
+extern bool savepoint(Worker *worker, Savepoints *savepoints, long mark);
+
+/* Back to any of them, which remains; sets the mark to what it was there. */
+extern bool rollback_to(Worker *worker, Savepoints *savepoints, long *mark);
+
+/* Release any of them, with those after it. */
+extern bool release(Worker *worker, Savepoints *savepoints);
+
 /* ---- producer.c ---- */
 
 extern void *producer_main(void *arg);
