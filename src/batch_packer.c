@@ -198,7 +198,11 @@ cut_batch(QtPacker *packer, Size size)
 		raw_len = raw_len * ((double) limit / size) * CUT_TARGET;
 		fitting = qt_batch_prefix_count(&packer->builder, raw_len);
 		count = Max(Min(fitting, count - 1), 1);
-		size = encode_batch(packer, count) - QT_BATCH_HEADER_SIZE;
+		size = qt_batch_cut(&packer->builder, count, packer->log_append_time,
+							&packer->encoded);
+		if (size == 0)
+			size = encode_batch(packer, count);
+		size -= QT_BATCH_HEADER_SIZE;
 	}
 	return count;
 }

@@ -18,6 +18,8 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "port/pg_bswap.h"
+
 #include "codec.h"
 
 /*
@@ -29,6 +31,24 @@
 /* A zstd context larger than this is not kept. */
 #define ZSTD_KEPT_CONTEXT_MAX	(8 * 1024 * 1024)
 
+/*
+ * An lz4 frame as we write it: header, then for each block its size and its
+ * bytes, then an end mark.
+ */
+#define LZ4_BLOCK_AT			11
+#define LZ4_END_MARK			4
+
+/* No match may end in so many last bytes of a block. */
+#define LZ4_MARGIN				12
+
+#define LZ4_MATCH_MIN			4
+
+#ifdef WORDS_BIGENDIAN
+#define lz4_uint32(value)		pg_bswap32(value)
+#else
+#define lz4_uint32(value)		(value)
+#endif
+
 static LZ4F_cctx *lz4_cctx = NULL;
 static LZ4F_dctx *lz4_dctx = NULL;
 static ZSTD_CCtx *zstd_cctx = NULL;
@@ -37,6 +57,8 @@ static ZSTD_DCtx *zstd_dctx = NULL;
 static LZ4F_preferences_t lz4_preferences(int level);
 static Size lz4_compress(int level, const char *src, Size src_len,
 						 char *dst, Size dst_capacity);
+static Size lz4_cut(char *frame, Size len, const char *src, Size kept);
+static Size lz4_length(const uint8 **pos, int nibble);
 static Size zstd_compress(int level, const char *src, Size src_len,
 						  char *dst, Size dst_capacity);
 static void check_lz4(LZ4F_errorCode_t code);
@@ -93,6 +115,12 @@ qt_codec_compress(QtCodec codec, int level, const char *src, Size src_len,
 	}
 }
 
+Size
+qt_codec_cut(QtCodec codec, char *dst, Size dst_len, const char *src, Size kept)
+{
+	return codec == QT_CODEC_LZ4 ? lz4_cut(dst, dst_len, src, kept) : 0;
+}
+
 const char *
 qt_codec_decompress(int codec, const char *src, Size src_len,
 					StringInfo dst, Size max_len)
@@ -134,6 +162,80 @@ lz4_compress(int level, const char *src, Size src_len,
 	result = LZ4F_compressEnd(lz4_cctx, dst + used, dst_capacity - used, NULL);
 	check_lz4(result);
 	return used + result;
+}
+
+/*
+ * The block is a series of sequences: some literal bytes, then a match to
+ * repeat.  Keep those that end well before the cut; what is left of the kept
+ * bytes becomes literals.  Frames of several blocks are not cut.
+ */
+static Size
+lz4_cut(char *frame, Size len, const char *src, Size kept)
+{
+	uint8	   *block = (uint8 *) frame + LZ4_BLOCK_AT;
+	uint8	   *end = (uint8 *) frame + len - LZ4_END_MARK;
+	const uint8 *pos = block;
+	uint8	   *to;
+	Size		done = 0;		/* bytes that the sequences before pos yield */
+	Size		tail;
+	uint32		block_len;
+
+	memcpy(&block_len, block - sizeof(block_len), sizeof(block_len));
+	if (lz4_uint32(block_len) != end - block)
+		return 0;
+
+	for (;;)
+	{
+		const uint8 *next = pos;
+		int			token = *next++;
+		Size		yield = lz4_length(&next, token >> 4);
+
+		next += yield;
+		if (done + yield + LZ4_MARGIN > kept)
+			break;
+		next += sizeof(uint16); /* where the match is */
+		yield += lz4_length(&next, token & 0x0f) + LZ4_MATCH_MIN;
+		if (done + yield + LZ4_MARGIN > kept)
+			break;
+		done += yield;
+		pos = next;
+	}
+
+	to = block + (pos - block);
+	tail = kept - done;
+	if (to + tail + tail / 255 + 2 > end)
+		return 0;
+	*to++ = Min(tail, 15) << 4;
+	if (tail >= 15)
+	{
+		Size		rest = tail - 15;
+
+		for (; rest >= 255; rest -= 255)
+			*to++ = 255;
+		*to++ = rest;
+	}
+	memcpy(to, src + done, tail);
+	to += tail;
+
+	block_len = lz4_uint32((uint32) (to - block));
+	memcpy(block - sizeof(block_len), &block_len, sizeof(block_len));
+	memset(to, 0, LZ4_END_MARK);
+	return to + LZ4_END_MARK - (uint8 *) frame;
+}
+
+/* A length of which the token has the beginning. */
+static Size
+lz4_length(const uint8 **pos, int nibble)
+{
+	Size		length = nibble;
+
+	if (nibble == 15)
+	{
+		do
+			length += **pos;
+		while (*(*pos)++ == 255);
+	}
+	return length;
 }
 
 static Size

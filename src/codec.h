@@ -37,6 +37,14 @@ extern Size qt_codec_compress(QtCodec codec, int level,
 							  char *dst, Size dst_capacity);
 
 /*
+ * Cut what qt_codec_compress() made of src in place, so that it decompresses to
+ * the first `kept` bytes of src; returns its new size, or 0 if that cannot be
+ * done without compressing again.
+ */
+extern Size qt_codec_cut(QtCodec codec, char *dst, Size dst_len,
+						 const char *src, Size kept);
+
+/*
  * Append the decompressed bytes of src to dst.  src is not trusted: never
  * writes more than max_len bytes, and grows dst only as output appears.
  * Returns NULL, or a constant English sentence saying what is wrong with src

@@ -64,6 +64,9 @@ static Size body_size(const QtRecord *record, int64 timestamp_delta,
 					  int offset_delta);
 static Size encode_records(QtCodec codec, int level, const char *raw,
 						   Size raw_len, StringInfo dst);
+static void finish_batch(char *batch, const QtBatchBuilder *builder, int count,
+						 int64 max_timestamp, QtCodec codec,
+						 bool log_append_time, Size body);
 static void encode_header(char *batch, const QtBatchHeader *header);
 static Size measure_prefix(const QtBatchBuilder *builder, int count,
 						   int64 *max_timestamp);
@@ -286,17 +289,15 @@ Size
 qt_batch_encode(const QtBatchBuilder *builder, int count, QtCodec codec,
 				int level, bool log_append_time, StringInfo dst)
 {
-	QtBatchHeader header;
+	int64		max_timestamp = builder->max_timestamp;
 	Size		raw_len = builder->raw.len;
 	int			start = dst->len;
 	Size		body;
-	char	   *batch;
 
 	Assert(count > 0 && count <= builder->record_count);
 
-	header.max_timestamp = builder->max_timestamp;
 	if (count < builder->record_count)
-		raw_len = measure_prefix(builder, count, &header.max_timestamp);
+		raw_len = measure_prefix(builder, count, &max_timestamp);
 
 	/* the records first, since it is they that may not compress */
 	enlargeStringInfo(dst, QT_BATCH_HEADER_SIZE);
@@ -304,8 +305,38 @@ qt_batch_encode(const QtBatchBuilder *builder, int count, QtCodec codec,
 	body = encode_records(codec, level, builder->raw.data, raw_len, dst);
 	if (body == raw_len)
 		codec = QT_CODEC_NONE;
+	finish_batch(dst->data + start, builder, count, max_timestamp, codec,
+				 log_append_time, body);
+	return QT_BATCH_HEADER_SIZE + body;
+}
 
-	batch = dst->data + start;
+Size
+qt_batch_cut(const QtBatchBuilder *builder, int count, bool log_append_time,
+			 StringInfo batch)
+{
+	int			codec = get16(batch->data + ATTRIBUTES_AT) & QT_BATCH_CODEC_MASK;
+	int64		max_timestamp;
+	Size		raw_len = measure_prefix(builder, count, &max_timestamp);
+	Size		body = 0;
+
+	if (raw_len >= QT_BATCH_COMPRESS_MIN)
+		body = qt_codec_cut(codec, batch->data + QT_BATCH_HEADER_SIZE,
+							batch->len - QT_BATCH_HEADER_SIZE, builder->raw.data, raw_len);
+	if (body == 0 || body >= raw_len)
+		return 0;
+	batch->len = QT_BATCH_HEADER_SIZE + body;
+	finish_batch(batch->data, builder, count, max_timestamp, codec, log_append_time, body);
+	return batch->len;
+}
+
+/* Write header and CRC of a batch whose records are there, `body` bytes. */
+static void
+finish_batch(char *batch, const QtBatchBuilder *builder, int count,
+			 int64 max_timestamp, QtCodec codec, bool log_append_time, Size body)
+{
+	QtBatchHeader header;
+
+	header.max_timestamp = max_timestamp;
 	header.base_offset = 0;
 	header.batch_length = QT_BATCH_HEADER_SIZE - BATCH_OVERHEAD + body;
 	header.leader_epoch = 0;
@@ -321,7 +352,6 @@ qt_batch_encode(const QtBatchBuilder *builder, int count, QtCodec codec,
 	header.record_count = count;
 	encode_header(batch, &header);
 	put32(batch + CRC_AT, batch_crc(batch, QT_BATCH_HEADER_SIZE + body));
-	return QT_BATCH_HEADER_SIZE + body;
 }
 
 /*

@@ -118,6 +118,14 @@ extern Size qt_batch_encode(const QtBatchBuilder *builder, int count,
 							QtCodec codec, int level, bool log_append_time,
 							StringInfo dst);
 
+/*
+ * Cut a batch that was encoded from this builder down to its first `count`
+ * records without compressing again.  Returns its new size, or 0 if it cannot
+ * be done.
+ */
+extern Size qt_batch_cut(const QtBatchBuilder *builder, int count,
+						 bool log_append_time, StringInfo batch);
+
 /* How many records at the start of the builder fit raw_len bytes, uncompressed. */
 extern int	qt_batch_prefix_count(const QtBatchBuilder *builder, Size raw_len);
 

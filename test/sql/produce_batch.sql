@@ -3,7 +3,7 @@
 -- refused.
 --
 -- Seen to fail: mutants batch_lengths_not_checked, batch_order_reversed,
--- cut_loses_rest.
+-- cut_loses_rest, cut_yields_too_little.
 --
 \set SHOW_CONTEXT never
 
