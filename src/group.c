@@ -26,9 +26,9 @@ static void check_owner_alone(const QtGroup *group);
 static void report_owner(const QtGroup *group);
 static bool may_use(const QtGroupRow *row, const QtTopic *topic);
 static bool find_group(QtGroup *group);
+static void require_group(QtGroup *group);
 static QtGroupStatus make_group(QtGroup *group);
 static void insert_group_topic(QtGroup *group, QtStartAt start_at, TimestampTz start_time);
-static int64 start_offset(const QtGroup *group, int partition);
 static void report_start(const QtGroup *group, int partition, const QtPosition *position,
 						 int64 log_start_offset, int64 start);
 static void lock_position(const QtPositionId *id, const char *name);
@@ -84,10 +84,25 @@ qt_group_start(const QtGroup *group, int number, const QtPosition *position, boo
 	*moved = true;
 	if (group->in_topic.start_at == QT_START_NONE)
 		report_start(group, number, position, log_start_offset, -1);
-	start = start_offset(group, number);
+	start = qt_group_start_offset(group, number);
 	if (position->n > 0)
 		report_start(group, number, position, log_start_offset, start);
 	return start;
+}
+
+int64
+qt_group_start_offset(const QtGroup *group, int partition)
+{
+	switch (group->in_topic.start_at)
+	{
+		case QT_START_LATEST:
+			return qt_stable_offset(group->topic, partition);
+		case QT_START_TIME:
+			return qt_first_offset_since(group->topic, partition,
+										 group->in_topic.start_time);
+		default:
+			return qt_topic_partition(group->topic, partition)->log_start_offset;
+	}
 }
 
 void
@@ -132,11 +147,7 @@ qt_group_lookup(const char *name, QtGroupRow *row)
 {
 	QtGroup		group = {name, NULL};
 
-	if (!find_group(&group))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("consumer group \"%s\" does not exist", name)));
-	check_owner(&group);
+	require_group(&group);
 	*row = group.row;
 }
 
@@ -168,11 +179,7 @@ qt_group_delete_offsets(const char *name, QtTopic *topic, int partition)
 {
 	QtGroup		group = {name, topic};
 
-	if (!find_group(&group))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("consumer group \"%s\" does not exist", name)));
-	check_owner(&group);
+	require_group(&group);
 	lock_topic(&group);
 	qt_group_lock_exclusive(group.row.group_id, name);
 	if (!qt_group_catalog_find_topic(group.row.group_id, topic->id, &group.in_topic))
@@ -298,6 +305,17 @@ find_group(QtGroup *group)
 	return qt_group_catalog_find(group->name, &group->row);
 }
 
+/* Find a group that exists, and may be used. */
+static void
+require_group(QtGroup *group)
+{
+	if (!find_group(group))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("consumer group \"%s\" does not exist", group->name)));
+	check_owner(group);
+}
+
 /* Make a group that starts to read the topic; its creator holds the name. */
 static QtGroupStatus
 make_group(QtGroup *group)
@@ -345,23 +363,7 @@ insert_group_topic(QtGroup *group, QtStartAt start_at, TimestampTz start_time)
 		QtPosition	none = {0};
 
 		lock_position(&id, group->name);
-		qt_position_move(&id, &none, start_offset(group, p), 0, NULL);
-	}
-}
-
-/* Where the group's policy says that a partition starts now. */
-static int64
-start_offset(const QtGroup *group, int partition)
-{
-	switch (group->in_topic.start_at)
-	{
-		case QT_START_LATEST:
-			return qt_stable_offset(group->topic, partition);
-		case QT_START_TIME:
-			return qt_first_offset_since(group->topic, partition,
-										 group->in_topic.start_time);
-		default:
-			return qt_topic_partition(group->topic, partition)->log_start_offset;
+		qt_position_move(&id, &none, qt_group_start_offset(group, p), 0, NULL);
 	}
 }
 

@@ -49,6 +49,9 @@ extern void qt_group_close(const QtGroup *group);
 extern int64 qt_group_start(const QtGroup *group, int partition,
 							const QtPosition *position, bool *moved);
 
+/* Where start_at says that a partition begins now; "none" at its log start. */
+extern int64 qt_group_start_offset(const QtGroup *group, int partition);
+
 /*
  * Make a group read a topic, from where it says; 42710 if it does already,
  * 55P03 if somebody is creating it.

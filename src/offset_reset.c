@@ -15,7 +15,6 @@
 #include "partition_scan.h"
 #include "position.h"
 #include "qtopic.h"
-#include "record_row.h"
 
 /* Of a partition. */
 typedef struct Ends
@@ -30,8 +29,6 @@ static int64 target(const QtResetRequest *request, int partition, int64 current,
 					const Ends *ends);
 static int64 current_offset(const QtGroup *group, bool group_exists, int partition,
 							const QtPosition *position, const Ends *ends);
-static int64 first_offset_since(QtTopic *topic, int partition, TimestampTz time,
-								const Ends *ends);
 static int64 clamp(const QtResetRequest *request, int partition, int64 offset,
 				   const Ends *ends);
 
@@ -106,7 +103,8 @@ target(const QtResetRequest *request, int partition, int64 current,
 		case QT_RESET_OFFSET:
 			return request->offset;
 		case QT_RESET_TIME:
-			return first_offset_since(request->topic, partition, request->time, ends);
+			return Min(qt_first_offset_since(request->topic, partition, request->time),
+					   ends->stable);
 		case QT_RESET_SHIFT:
 			if (pg_add_s64_overflow(current, request->offset, &offset))
 				offset = request->offset < 0 ? PG_INT64_MIN : PG_INT64_MAX;
@@ -123,12 +121,7 @@ current_offset(const QtGroup *group, bool group_exists, int partition,
 	if (position->n > 0)
 		return position->next_offset;
 	if (group_exists && partition < group->in_topic.partitions)
-	{
-		if (group->in_topic.start_at == QT_START_LATEST)
-			return ends->stable;
-		if (group->in_topic.start_at == QT_START_TIME)
-			return first_offset_since(group->topic, partition, group->in_topic.start_time, ends);
-	}
+		return Min(qt_group_start_offset(group, partition), ends->stable);
 	return ends->start;
 }
 
@@ -148,12 +141,4 @@ clamp(const QtResetRequest *request, int partition, int64 offset,
 						   (long long) ends->start,
 						   (long long) ends->stable, (long long) clamped)));
 	return clamped;
-}
-
-static int64
-first_offset_since(QtTopic *topic, int partition, TimestampTz time, const Ends *ends)
-{
-	int64		offset = qt_offset_for_time(topic, partition, qt_timestamp_to_ms_up(time), true);
-
-	return offset < 0 ? ends->stable : Min(offset, ends->stable);
 }

@@ -32,7 +32,6 @@
 #include "partition_scan.h"
 #include "qtopic.h"
 
-static void open_latest_view(QtReadView *view, const QtSettledHint hints[2]);
 static void set_view(QtReadView *view, Snapshot snapshot, QtStop *stop,
 					 const QtSettledHint hints[2]);
 static bool hint_is_usable(QtSettledHint hint, Snapshot snapshot);
@@ -47,22 +46,25 @@ static void check_segment_complete(QtPartitionScan *scan, const QtSegment *segme
 void
 qt_read_view_open(QtReadView *view, QtTopic *topic, int number)
 {
-	QtPartition *partition = qt_topic_partition(topic, number);
-	QtPartitionKey key = partition->key;
+	QtPartition *partition;
+	QtPartitionKey key;
 	QtSettledHint hints[2];
+	Snapshot	snapshot;
+
+	if (!IsolationUsesXactSnapshot())
+	{
+		qt_read_view_open_latest(view, topic, number);
+		return;
+	}
 
 	/* hint first, then snapshot */
+	partition = qt_topic_partition(topic, number);
+	key = partition->key;
 	qt_slot_hints(partition->slot, &key, hints);
 	qt_debug_point("read-hint");
-	if (IsolationUsesXactSnapshot())
-	{
-		Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-
-		set_view(view, snapshot, qt_stop_find(snapshot, NULL, key.sequence), hints);
-		view->registered = true;
-	}
-	else
-		open_latest_view(view, hints);
+	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	set_view(view, snapshot, qt_stop_find(snapshot, NULL, key.sequence), hints);
+	view->registered = true;
 	qt_debug_point("read-snapshot");
 }
 
@@ -73,17 +75,14 @@ qt_read_view_open_latest(QtReadView *view, QtTopic *topic, int number)
 	QtPartitionKey key = partition->key;
 	QtSettledHint hints[2];
 
+	/* hint first, then snapshot */
 	qt_slot_hints(partition->slot, &key, hints);
-	open_latest_view(view, hints);
-}
-
-static void
-open_latest_view(QtReadView *view, const QtSettledHint hints[2])
-{
+	qt_debug_point("read-hint");
 	view->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	view->settled = hints[0].offset;
 	view->stop = NULL;
 	view->registered = true;
+	qt_debug_point("read-snapshot");
 }
 
 void

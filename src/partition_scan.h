@@ -30,9 +30,10 @@ typedef struct QtReadView
  * of the transaction.  Must be closed before waiting.
  */
 extern void qt_read_view_open(QtReadView *view, QtTopic *topic, int partition);
-/* The same with a snapshot taken now, whatever the isolation level. */
-extern void qt_read_view_open_latest(QtReadView *view, QtTopic *topic, int number);
 extern void qt_read_view_close(QtReadView *view);
+
+/* The same with a snapshot taken now, whatever the isolation level. */
+extern void qt_read_view_open_latest(QtReadView *view, QtTopic *topic, int partition);
 
 /* A view for a scan of a statement; not to be closed. */
 extern void qt_read_view_of_statement(QtReadView *view, EState *estate,
