@@ -13,12 +13,14 @@ OBJS = \
 	src/api_consume.o \
 	src/api_fetch.o \
 	src/api_group.o \
+	src/api_member.o \
 	src/api_produce.o \
 	src/api_record_batch.o \
 	src/api_rows.o \
 	src/api_topic.o \
 	src/api_view.o \
 	src/append.o \
+	src/assignor.o \
 	src/batch_packer.o \
 	src/catalog.o \
 	src/codec.o \
@@ -40,11 +42,16 @@ OBJS = \
 	src/group_state.o \
 	src/guc.o \
 	src/launcher.o \
+	src/member_catalog.o \
+	src/member_state.o \
+	src/membership.o \
 	src/notify.o \
+	src/offset_commit.o \
 	src/offset_reset.o \
 	src/offset_sequence.o \
 	src/partition_scan.o \
 	src/partitioner.o \
+	src/poll.o \
 	src/position.o \
 	src/produce.o \
 	src/qtopic.o \
@@ -70,6 +77,7 @@ SQL_FRAGMENTS = \
 	sql/10_schema.sql \
 	sql/20_catalog.sql \
 	sql/25_group_catalog.sql \
+	sql/27_member_catalog.sql \
 	sql/30_fdw.sql \
 	sql/40_topic.sql \
 	sql/45_record_batch.sql \
@@ -78,6 +86,7 @@ SQL_FRAGMENTS = \
 	sql/62_consume.sql \
 	sql/64_group.sql \
 	sql/65_view.sql \
+	sql/66_member.sql \
 	sql/70_views.sql \
 	sql/72_group_views.sql \
 	sql/75_event_triggers.sql \

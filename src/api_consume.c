@@ -66,7 +66,7 @@ qtopic_wait_for_records(PG_FUNCTION_ARGS)
 	bool		isnull = false;
 
 	request.group = qt_argument_text(fcinfo, 0, "consumer_group");
-	request.max_wait_ms = qt_argument_wait(fcinfo, 2);
+	request.max_wait_ms = qt_argument_ms(fcinfo, 2, "max_wait");
 	request.max_records = 1;
 	request.max_bytes = 1;
 
@@ -104,7 +104,7 @@ consume_as(FunctionCallInfo fcinfo, QtFormat key_format, QtFormat value_format)
 	request.group = qt_argument_text(fcinfo, 0, "consumer_group");
 	qt_argument_not_null(fcinfo, 1, "topic");
 	request.max_records = qt_argument_positive(fcinfo, 2, "max_records");
-	request.max_wait_ms = qt_argument_wait(fcinfo, 3);
+	request.max_wait_ms = qt_argument_ms(fcinfo, 3, "max_wait");
 	request.max_bytes = qt_argument_positive(fcinfo, 4, "max_bytes");
 
 	PreventCommandIfReadOnly("consume()");

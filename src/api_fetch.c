@@ -69,7 +69,7 @@ fetch_as(FunctionCallInfo fcinfo, QtFormat format)
 	request.partition = PG_GETARG_INT32(1);
 	request.from_offset = PG_GETARG_INT64(2);
 	request.max_records = qt_argument_positive(fcinfo, 3, "max_records");
-	request.max_wait_ms = qt_argument_wait(fcinfo, 4);
+	request.max_wait_ms = qt_argument_ms(fcinfo, 4, "max_wait");
 	request.max_bytes = qt_argument_positive(fcinfo, 5, "max_bytes");
 
 	request.topic = qt_topic_lookup(qt_argument_text(fcinfo, 0, "topic"), false);

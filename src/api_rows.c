@@ -37,6 +37,7 @@ qt_rows_begin(QtRows *rows, FunctionCallInfo fcinfo, QtFormat key_format,
 	rows->desc = rsinfo->setDesc;
 	rows->key_format = key_format;
 	rows->value_format = value_format;
+	rows->with_topic = false;
 	rows->row_context = AllocSetContextCreate(CurrentMemoryContext, "qtopic row",
 											  ALLOCSET_DEFAULT_SIZES);
 }
@@ -45,12 +46,18 @@ void
 qt_rows_add(void *arg, const QtRecord *record, const QtBatchSource *source)
 {
 	QtRows	   *rows = arg;
-	Datum		values[QT_RECORD_COLUMNS];
-	bool		nulls[QT_RECORD_COLUMNS];
+	Datum		values[QT_RECORD_COLUMNS + 1];
+	bool		nulls[QT_RECORD_COLUMNS + 1];
+	int			first = rows->with_topic ? 1 : 0;
 	MemoryContext old = MemoryContextSwitchTo(rows->row_context);
 
 	qt_record_to_row(record, source, rows->key_format, rows->value_format,
-					 QT_ALL_COLUMNS, values, nulls);
+					 QT_ALL_COLUMNS, values + first, nulls + first);
+	if (rows->with_topic)
+	{
+		values[0] = CStringGetTextDatum(source->topic);
+		nulls[0] = false;
+	}
 	MemoryContextSwitchTo(old);
 	tuplestore_putvalues(rows->store, rows->desc, values, nulls);
 	MemoryContextReset(rows->row_context);
@@ -91,19 +98,19 @@ qt_argument_positive(FunctionCallInfo fcinfo, int arg, const char *name)
 }
 
 int64
-qt_argument_wait(FunctionCallInfo fcinfo, int arg)
+qt_argument_ms(FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	Interval   *wait;
 	double		ms;
 
-	qt_argument_not_null(fcinfo, arg, "max_wait");
+	qt_argument_not_null(fcinfo, arg, name);
 	wait = PG_GETARG_INTERVAL_P(arg);
 	ms = ((double) wait->month * DAYS_PER_MONTH + wait->day) * (SECS_PER_DAY * 1000.0) +
 		ceil(wait->time / 1000.0);
 	if (ms < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_wait must not be negative")));
+				 errmsg("%s must not be negative", name)));
 	return (int64) Min(ms, (double) PG_INT32_MAX);
 }
 

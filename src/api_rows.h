@@ -18,6 +18,7 @@ typedef struct QtRows
 	QtFormat	key_format;
 	QtFormat	value_format;
 	MemoryContext row_context;
+	bool		with_topic;		/* the first column is the topic's name */
 } QtRows;
 
 /*
@@ -39,7 +40,7 @@ extern char *qt_argument_text(FunctionCallInfo fcinfo, int arg, const char *name
 /* 22023 unless greater than zero. */
 extern int64 qt_argument_positive(FunctionCallInfo fcinfo, int arg, const char *name);
 
-/* The interval max_wait in ms, rounded up; 22023 if negative. */
-extern int64 qt_argument_wait(FunctionCallInfo fcinfo, int arg);
+/* An interval in ms, rounded up; 22023 if negative. */
+extern int64 qt_argument_ms(FunctionCallInfo fcinfo, int arg, const char *name);
 
 #endif							/* QTOPIC_API_ROWS_H */

@@ -206,6 +206,7 @@ look_at_topic(Look *look)
 	}
 	if (look->status == QT_GROUP_OPEN)
 	{
+		qt_group_refuse_members(&look->group.row, look->probe);
 		read_group(look);
 		if (!look->wrote && !created)
 			qt_group_close(&look->group);

@@ -9,17 +9,25 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "fetch.h"
 #include "group.h"
 #include "group_lock.h"
+#include "member_catalog.h"
+#include "member_state.h"
 #include "position.h"
 #include "qtopic.h"
 #include "record_row.h"
 
+/* How long a group that is being made is waited for, and between two looks. */
+#define OPEN_ALONE_MS		1000
+#define OPEN_ALONE_RETRY_MS	10
+
 static void lock_topic(QtGroup *group);
 static void unlock_topic(const QtGroup *group);
+static bool open_alone(QtGroup *group, QtTopic *const *topics, int topic_count);
 static QtGroupStatus open_group(QtGroup *group, bool create);
 static void check_owner(const QtGroup *group);
 static void check_owner_alone(const QtGroup *group);
@@ -32,6 +40,7 @@ static void insert_group_topic(QtGroup *group, QtStartAt start_at, TimestampTz s
 static void report_start(const QtGroup *group, int partition, const QtPosition *position,
 						 int64 log_start_offset, int64 start);
 static void lock_position(const QtPositionId *id, const char *name);
+static void lock_late_commits(QtGroup *group, int gt_id, int partition);
 
 QtGroupStatus
 qt_group_open(QtGroup *group, const char *name, QtTopic *topic, bool create)
@@ -143,6 +152,80 @@ qt_group_create(const char *name, QtTopic *topic, QtStartAt start_at, TimestampT
 }
 
 void
+qt_group_open_alone(const char *name, QtTopic *const *topics, int topic_count, QtGroupRow *row)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), OPEN_ALONE_MS);
+	QtGroup		group = {name, NULL};
+
+	qt_group_check_name(name);
+	while (!open_alone(&group, topics, topic_count))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (GetCurrentTimestamp() >= deadline)
+			ereport(ERROR,
+					(errcode(ERRCODE_QT_REBALANCE_IN_PROGRESS),
+					 errmsg("consumer group \"%s\" is being created by another transaction", name),
+					 errhint("Try again.")));
+		pg_usleep(OPEN_ALONE_RETRY_MS * 1000L);
+	}
+	*row = group.row;
+}
+
+int
+qt_group_add_topic(const QtGroupRow *row, const char *name, QtTopic *topic)
+{
+	QtGroup		group = {name, topic};
+
+	group.row = *row;
+	if (!qt_group_catalog_find_topic(row->group_id, topic->id, &group.in_topic))
+	{
+		check_owner_alone(&group);
+		insert_group_topic(&group, QT_START_EARLIEST, 0);
+	}
+	return group.in_topic.gt_id;
+}
+
+void
+qt_group_check_use(const QtGroupRow *row, QtTopic *topic)
+{
+	QtGroup		group = {row->name, topic};
+
+	group.row = *row;
+	check_owner(&group);
+}
+
+void
+qt_group_refuse_members(const QtGroupRow *row, bool read_only)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	List	   *members = NIL;
+	bool		alone = false;
+	ListCell   *lc;
+
+	if (row->group_epoch > 0)
+		members = qt_member_catalog_members(row->group_id, SnapshotSelf);
+	foreach(lc, members)
+	{
+		QtMemberRow *member = lfirst(lc);
+		QtMemberKey key = {MyDatabaseId, qt_member_catalog_table(), member->member_no};
+
+		if (member->fenced)
+			continue;
+		alone = !read_only && qt_group_try_lock_exclusive(row->group_id);
+		if (!alone || !qt_member_state_expire(&key, member->session_ms, now))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("consumer group \"%s\" has members", row->name),
+					 errdetail("Member \"%s\" has joined it; its partitions are assigned to its members.",
+							   member->member_id),
+					 errhint("Use poll_records() and commit_offsets(), or another group, or wait until the members have left.")));
+	}
+	if (alone)
+		foreach(lc, members)
+			qt_member_catalog_delete(lfirst(lc));
+}
+
+void
 qt_group_lookup(const char *name, QtGroupRow *row)
 {
 	QtGroup		group = {name, NULL};
@@ -161,14 +244,22 @@ qt_group_delete(const char *name)
 	qt_group_lock_exclusive(group.row.group_id, name);
 	/* another one may have been faster */
 	qt_group_lookup(name, &group.row);
+	qt_group_refuse_members(&group.row, false);
 
 	/* a drop_topic that has begun deletes them itself: wait for it */
 	foreach(lc, qt_group_catalog_topics(group.row.group_id))
 	{
-		group.topic = qt_topic_lookup_id(((QtGroupTopicRow *) lfirst(lc))->topic_id, true);
-		if (group.topic != NULL)
-			LockRelationOid(group.topic->relation, AccessShareLock);
+		QtGroupTopicRow *in_topic = lfirst(lc);
+
+		group.topic = qt_topic_lookup_id(in_topic->topic_id, true);
+		if (group.topic == NULL)
+			continue;
+		LockRelationOid(group.topic->relation, AccessShareLock);
+		if (qt_topic_lookup_id(in_topic->topic_id, true) == group.topic)
+			lock_late_commits(&group, in_topic->gt_id, -1);
 	}
+	foreach(lc, qt_member_catalog_members(group.row.group_id, SnapshotSelf))
+		qt_member_catalog_delete(lfirst(lc));
 	foreach(lc, qt_group_catalog_topics(group.row.group_id))
 		qt_group_catalog_delete_topic(lfirst(lc));
 	qt_group_catalog_delete(group.row.group_id);
@@ -186,6 +277,8 @@ qt_group_delete_offsets(const char *name, QtTopic *topic, int partition)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" does not read topic \"%s\"", name, topic->name)));
+	qt_group_refuse_members(&group.row, false);
+	lock_late_commits(&group, group.in_topic.gt_id, partition);
 	return qt_position_forget(group.in_topic.gt_id, topic, partition);
 }
 
@@ -228,6 +321,36 @@ static void
 unlock_topic(const QtGroup *group)
 {
 	UnlockRelationOid(group->relation, AccessShareLock);
+}
+
+/* False if somebody else is creating or deleting it. */
+static bool
+open_alone(QtGroup *group, QtTopic *const *topics, int topic_count)
+{
+	if (find_group(group))
+	{
+		for (int i = 0; i < topic_count; i++)
+		{
+			group->topic = topics[i];
+			check_owner(group);
+		}
+		qt_group_lock_exclusive(group->row.group_id, group->name);
+		/* it may have been deleted before we had the lock */
+		return qt_group_catalog_get(group->row.group_id, &group->row);
+	}
+	if (!qt_group_try_lock_name(group->name))
+		return false;
+	/* another one may have been faster */
+	if (find_group(group))
+	{
+		qt_group_unlock_name(group->name);
+		return false;
+	}
+	group->row.owner = GetUserId();
+	group->row.group_id = qt_group_catalog_insert(group->name, group->row.owner,
+												  GetCurrentTimestamp());
+	return qt_group_try_lock_exclusive(group->row.group_id) &&
+		qt_group_catalog_get(group->row.group_id, &group->row);
 }
 
 /* Open a group that was found; the topic is locked. */
@@ -398,4 +521,23 @@ lock_position(const QtPositionId *id, const char *name)
 				 errmsg("partition %d of topic \"%s\" is in use in consumer group \"%s\"",
 						id->partition, id->topic->name, name),
 				 errhint("Try again.")));
+}
+
+/*
+ * What a former member commits does not take the group's lock.  QT003 if one
+ * is about to.
+ */
+static void
+lock_late_commits(QtGroup *group, int gt_id, int partition)
+{
+	int			first = partition < 0 ? 0 : partition;
+	int			end = partition < 0 ? group->topic->partition_count : partition + 1;
+
+	qt_topic_refresh(group->topic);
+	for (int p = first; group->row.group_epoch > 0 && p < end; p++)
+	{
+		QtPositionId id = {gt_id, group->topic, p};
+
+		lock_position(&id, group->name);
+	}
 }

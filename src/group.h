@@ -59,6 +59,25 @@ extern int64 qt_group_start_offset(const QtGroup *group, int partition);
 extern void qt_group_create(const char *name, QtTopic *topic, QtStartAt start_at,
 							TimestampTz start_time);
 
+/*
+ * The group, made if there is none, exclusively to the end of the transaction.
+ * Its rights are checked for the topics.  QT003 if it is in use for a second.
+ */
+extern void qt_group_open_alone(const char *name, QtTopic *const *topics, int topic_count,
+								QtGroupRow *row);
+
+/* Make such a group read a topic, from its beginning; the gt_id. */
+extern int	qt_group_add_topic(const QtGroupRow *row, const char *name, QtTopic *topic);
+
+/* 42501 unless the user may use the group; topic may be NULL. */
+extern void qt_group_check_use(const QtGroupRow *row, QtTopic *topic);
+
+/*
+ * 55000 if the group, which is locked, has members.  Those that were not seen
+ * for their session timeout are removed, unless read_only.
+ */
+extern void qt_group_refuse_members(const QtGroupRow *row, bool read_only);
+
 /* Find a group; 42704 if there is none, 42501 unless the current user owns it. */
 extern void qt_group_lookup(const char *name, QtGroupRow *row);
 

@@ -28,7 +28,7 @@
 
 static bool is_unused(const QtGroupRow *group, TimestampTz now);
 static int64 retention_ms(void);
-static int	expire_topic(const QtGroupTopicRow *in_topic);
+static int	expire_topic(const QtGroupRow *group, const QtGroupTopicRow *in_topic);
 
 TimestampTz
 qt_group_last_seen(int group_id)
@@ -85,7 +85,7 @@ qt_group_activity_expire(TimestampTz now)
 			!qt_group_catalog_get(group->group_id, group) || !is_unused(group, now))
 			continue;
 		foreach(lc2, qt_group_catalog_topics(group->group_id))
-			forgotten += expire_topic(lfirst(lc2));
+			forgotten += expire_topic(group, lfirst(lc2));
 		CHECK_FOR_INTERRUPTS();
 	}
 	return forgotten;
@@ -106,12 +106,17 @@ retention_ms(void)
 }
 
 static int
-expire_topic(const QtGroupTopicRow *in_topic)
+expire_topic(const QtGroupRow *group, const QtGroupTopicRow *in_topic)
 {
 	QtTopic    *topic = qt_topic_lookup_id(in_topic->topic_id, true);
 
 	if (topic == NULL || !ConditionalLockRelationOid(topic->relation, AccessShareLock))
 		return 0;
 	qt_topic_refresh(topic);
+
+	/* a former member may be about to commit without the group's lock */
+	for (int p = 0; group->group_epoch > 0 && p < topic->partition_count; p++)
+		if (!qt_group_try_lock_partition(in_topic->gt_id, p))
+			return 0;
 	return qt_position_forget(in_topic->gt_id, topic, -1);
 }

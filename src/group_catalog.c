@@ -27,6 +27,7 @@
 
 #include "catalog.h"
 #include "group_catalog.h"
+#include "member_catalog.h"
 #include "qtopic.h"
 
 #define ANUM_GROUPS_GROUP_ID		1
@@ -58,6 +59,7 @@ static const char *const start_names[] = {"earliest", "latest", "none", "time"};
 
 static bool find_group(int attnum, RegProcedure equal, const char *index, Datum value,
 					   Snapshot snapshot, QtGroupRow *row);
+static void update_group(int group_id, Datum *values, bool *replace);
 static void group_from_tuple(HeapTuple tuple, TupleDesc desc, QtGroupRow *row);
 static void group_topic_from_tuple(HeapTuple tuple, TupleDesc desc, QtGroupTopicRow *row);
 static List *group_topics(int attnum, const char *index, int value);
@@ -92,6 +94,13 @@ qt_group_catalog_find(const char *name, QtGroupRow *row)
 }
 
 bool
+qt_group_catalog_find_as_of(const char *name, Snapshot snapshot, QtGroupRow *row)
+{
+	return find_group(ANUM_GROUPS_NAME, F_TEXTEQ, "groups_name_key",
+					  CStringGetTextDatum(name), snapshot, row);
+}
+
+bool
 qt_group_catalog_get(int group_id, QtGroupRow *row)
 {
 	Datum		value = Int32GetDatum(group_id);
@@ -123,33 +132,28 @@ qt_group_catalog_insert(const char *name, Oid owner, TimestampTz now)
 	return group_id;
 }
 
-/* The caller holds the lock on the group. */
 void
 qt_group_catalog_set_active(int group_id, TimestampTz last_active)
 {
-	Relation	rel = table_open(qt_catalog_table("groups"), RowExclusiveLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	Datum		values[NATTS_GROUPS] = {0};
+	bool		replace[NATTS_GROUPS] = {false};
 
-	ScanKeyInit(&key, ANUM_GROUPS_GROUP_ID, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(group_id));
-	scan = systable_beginscan(rel, qt_catalog_table("groups_pkey"), true, SnapshotSelf, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		Datum		values[NATTS_GROUPS] = {0};
-		bool		nulls[NATTS_GROUPS] = {false};
-		bool		replace[NATTS_GROUPS] = {false};
+	values[ANUM_GROUPS_LAST_ACTIVE - 1] = TimestampTzGetDatum(last_active);
+	replace[ANUM_GROUPS_LAST_ACTIVE - 1] = true;
+	update_group(group_id, values, replace);
+}
 
-		values[ANUM_GROUPS_LAST_ACTIVE - 1] = TimestampTzGetDatum(last_active);
-		replace[ANUM_GROUPS_LAST_ACTIVE - 1] = true;
-		tuple = heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls, replace);
-		CatalogTupleUpdate(rel, &tuple->t_self, tuple);
-	}
-	systable_endscan(scan);
-	table_close(rel, NoLock);
-	CommandCounterIncrement();
+void
+qt_group_catalog_set_epoch(int group_id, int group_epoch, const char *assignor)
+{
+	Datum		values[NATTS_GROUPS] = {0};
+	bool		replace[NATTS_GROUPS] = {false};
+
+	values[ANUM_GROUPS_GROUP_EPOCH - 1] = Int32GetDatum(group_epoch);
+	replace[ANUM_GROUPS_GROUP_EPOCH - 1] = true;
+	values[ANUM_GROUPS_ASSIGNOR - 1] = CStringGetTextDatum(assignor);
+	replace[ANUM_GROUPS_ASSIGNOR - 1] = true;
+	update_group(group_id, values, replace);
 }
 
 void
@@ -184,6 +188,29 @@ qt_group_catalog_groups(void)
 	return groups;
 }
 
+static void
+update_group(int group_id, Datum *values, bool *replace)
+{
+	Relation	rel = table_open(qt_catalog_table("groups"), RowExclusiveLock);
+	bool		nulls[NATTS_GROUPS] = {false};
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, ANUM_GROUPS_GROUP_ID, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(group_id));
+	scan = systable_beginscan(rel, qt_catalog_table("groups_pkey"), true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		tuple = heap_modify_tuple(tuple, RelationGetDescr(rel), values, nulls, replace);
+		CatalogTupleUpdate(rel, &tuple->t_self, tuple);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
 static bool
 find_group(int attnum, RegProcedure equal, const char *index, Datum value,
 		   Snapshot snapshot, QtGroupRow *row)
@@ -215,6 +242,7 @@ group_from_tuple(HeapTuple tuple, TupleDesc desc, QtGroupRow *row)
 	row->group_id = DatumGetInt32(values[ANUM_GROUPS_GROUP_ID - 1]);
 	row->name = TextDatumGetCString(values[ANUM_GROUPS_NAME - 1]);
 	row->owner = DatumGetObjectId(values[ANUM_GROUPS_OWNER - 1]);
+	row->group_epoch = DatumGetInt32(values[ANUM_GROUPS_GROUP_EPOCH - 1]);
 	row->last_active = DatumGetTimestampTz(values[ANUM_GROUPS_LAST_ACTIVE - 1]);
 }
 
@@ -279,6 +307,7 @@ qt_group_catalog_delete_topic(const QtGroupTopicRow *row)
 	ScanKeyData key;
 
 	(void) qt_group_catalog_delete_positions(row->gt_id, -1);
+	qt_member_catalog_delete_ownership(row->gt_id);
 	ScanKeyInit(&key, ANUM_GROUP_TOPICS_GT_ID, BTEqualStrategyNumber, F_INT4EQ,
 				Int32GetDatum(row->gt_id));
 	(void) delete_rows("group_topics", "group_topics_pkey", 1, &key);

@@ -13,6 +13,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "storage/itemptr.h"
+#include "utils/snapshot.h"
 
 /* Where a group starts without a valid position. */
 typedef enum QtStartAt
@@ -28,6 +29,7 @@ typedef struct QtGroupRow
 	int			group_id;
 	char	   *name;
 	Oid			owner;
+	int			group_epoch;	/* 0: it never had members */
 	TimestampTz last_active;
 } QtGroupRow;
 
@@ -60,7 +62,13 @@ extern int	qt_start_at_from_name(const char *name);
 extern bool qt_group_catalog_find(const char *name, QtGroupRow *row);
 extern bool qt_group_catalog_get(int group_id, QtGroupRow *row);
 extern int	qt_group_catalog_insert(const char *name, Oid owner, TimestampTz now);
+
+/* Found in a snapshot or not at all. */
+extern bool qt_group_catalog_find_as_of(const char *name, Snapshot snapshot, QtGroupRow *row);
+
+/* The caller holds the lock on the group; exclusively for the second. */
 extern void qt_group_catalog_set_active(int group_id, TimestampTz last_active);
+extern void qt_group_catalog_set_epoch(int group_id, int group_epoch, const char *assignor);
 extern void qt_group_catalog_delete(int group_id);
 extern List *qt_group_catalog_groups(void); /* of QtGroupRow */
 
@@ -72,7 +80,7 @@ extern List *qt_group_catalog_groups_of_topic(int topic_id);
 /* Sets gt_id of the row. */
 extern void qt_group_catalog_insert_topic(QtGroupTopicRow *row);
 
-/* Deletes its positions as well. */
+/* Deletes its positions, and what members own of it, as well. */
 extern void qt_group_catalog_delete_topic(const QtGroupTopicRow *row);
 
 /*

@@ -16,6 +16,7 @@ bool		qt_guc_check_crcs = true;
 int			qt_guc_deferred_buffer_size = 64 * 1024;
 bool		qt_guc_durable_read = true;
 int			qt_guc_max_group_partitions = 10000;
+int			qt_guc_max_members = 1000;
 int			qt_guc_max_partitions = 10000;
 int			qt_guc_max_wait = 30000;
 int			qt_guc_notify_interval = 100;
@@ -74,6 +75,14 @@ qt_guc_define(void)
 								"With more of them in use, consumers look for records more often than needed.  Each one takes about 64 bytes.",
 								&qt_guc_max_group_partitions, 10000,
 								16, 10000000,
+								PGC_POSTMASTER, 0,
+								NULL, NULL, NULL);
+
+		DefineCustomIntVariable("qtopic.max_members",
+								"Sets how many members the consumer groups of all databases may have at once.",
+								"Each one takes about 80 bytes of shared memory.",
+								&qt_guc_max_members, 1000,
+								10, 1000000,
 								PGC_POSTMASTER, 0,
 								NULL, NULL, NULL);
 

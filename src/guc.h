@@ -15,6 +15,7 @@ extern bool qt_guc_check_crcs;
 extern int	qt_guc_deferred_buffer_size;	/* kB */
 extern bool qt_guc_durable_read;
 extern int	qt_guc_max_group_partitions;
+extern int	qt_guc_max_members;
 extern int	qt_guc_max_partitions;
 extern int	qt_guc_max_wait;	/* ms */
 extern int	qt_guc_notify_interval; /* ms */

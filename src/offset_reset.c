@@ -50,6 +50,9 @@ qt_reset_offsets(const QtResetRequest *request, int *count)
 						request->group),
 				 errhint("Try again.")));
 
+	if (!request->dry_run)
+		qt_group_refuse_members(&group.row, false);
+
 	*count = 0;
 	for (int p = first; p < end; p++)
 		results[(*count)++] = reset_partition(request, &group, status == QT_GROUP_OPEN, p);

@@ -20,6 +20,7 @@
 
 #include "group_state.h"
 #include "guc.h"
+#include "member_state.h"
 #include "qtopic.h"
 #include "shmem.h"
 #include "waits.h"
@@ -27,6 +28,7 @@
 
 #define TRANCHE_CONTROL		"QtopicControl"
 #define TRANCHE_APPEND		"QtopicAppend"
+#define TRANCHE_MEMBERS		"QtopicMembers"
 #define TRANCHE_WORKERS		"QtopicWorkers"
 
 /* How old the second hint of a slot is at least when it is replaced. */
@@ -303,8 +305,10 @@ request_shmem(void)
 	RequestAddinShmemSpace(hash_estimate_size(qt_guc_max_partitions, sizeof(SlotEntry)));
 	RequestAddinShmemSpace(qt_waits_shmem_size());
 	RequestAddinShmemSpace(qt_group_state_shmem_size());
+	RequestAddinShmemSpace(qt_member_state_shmem_size());
 	RequestAddinShmemSpace(qt_workers_shmem_size());
 	RequestNamedLWLockTranche(TRANCHE_CONTROL, 1);
+	RequestNamedLWLockTranche(TRANCHE_MEMBERS, 1);
 	RequestNamedLWLockTranche(TRANCHE_WORKERS, 1);
 }
 
@@ -348,6 +352,7 @@ startup_shmem(void)
 
 	qt_waits_shmem_init();
 	qt_group_state_shmem_init();
+	qt_member_state_shmem_init(&GetNamedLWLockTranche(TRANCHE_MEMBERS)->lock);
 	qt_workers_shmem_init(&GetNamedLWLockTranche(TRANCHE_WORKERS)->lock);
 
 	LWLockRelease(AddinShmemInitLock);

@@ -35,6 +35,7 @@
 #include "catalog.h"
 #include "group_activity.h"
 #include "guc.h"
+#include "membership.h"
 #include "notify.h"
 #include "qtopic.h"
 #include "waits.h"
@@ -69,6 +70,8 @@ static void notify_failed(void);
 static void save_groups(TimestampTz now);
 static TimestampTz expire_due(void);
 static void expire_groups(TimestampTz now);
+static TimestampTz members_due(void);
+static void expire_members(TimestampTz now);
 
 static const int at_once = 0;
 static const int second = 1000;
@@ -80,6 +83,7 @@ static const WorkerJob jobs[] = {
 	{"extension", &at_once, extension_due, check_extension, NULL},
 	{"prepared transactions", &second, prepared_due, watch_prepared, prepared_failed},
 	{"notify", &qt_guc_notify_interval, notify_due, notify, notify_failed},
+	{"expiry of members", &second, members_due, expire_members, NULL},
 	{"activity of groups", &minute, NULL, save_groups, NULL},
 	{"expiry of positions", &ten_minutes, expire_due, expire_groups, NULL},
 };
@@ -95,6 +99,7 @@ static JobState states[lengthof(jobs)];
 static int	current_job = -1;
 static MemoryContext job_context;
 
+static bool members_were_listed = false;
 static volatile sig_atomic_t terminated = false;
 static Oid	extension = InvalidOid;
 static bool extension_is_gone = false;
@@ -481,5 +486,29 @@ expire_groups(TimestampTz now)
 		ereport(LOG,
 				(errmsg_plural("%d position of unused consumer groups has expired",
 							   "%d positions of unused consumer groups have expired",
+							   count, count)));
+}
+
+/*
+ * The first time at once, as those that nobody has heard of since the server
+ * was started have no timeout yet.
+ */
+static TimestampTz
+members_due(void)
+{
+	qt_worker_take_news(QT_NEWS_MEMBERS);
+	return members_were_listed ? qt_members_next_due() : 0;
+}
+
+static void
+expire_members(TimestampTz now)
+{
+	int			count = qt_members_expire(now);
+
+	members_were_listed = true;
+	if (count > 0)
+		ereport(LOG,
+				(errmsg_plural("%d member of consumer groups has not been heard of for its session timeout",
+							   "%d members of consumer groups have not been heard of for their session timeouts",
 							   count, count)));
 }

@@ -39,6 +39,7 @@ typedef enum QtWorkerOutcome
 #define QT_NEWS_RECORDS		0x01	/* a transaction that appended has ended */
 #define QT_NEWS_PREPARED	0x02	/* one was prepared */
 #define QT_NEWS_EXTENSION	0x04	/* an extension was made or dropped */
+#define QT_NEWS_MEMBERS		0x08	/* somebody has joined a group */
 
 extern Size qt_workers_shmem_size(void);
 extern void qt_workers_shmem_init(LWLock *lock);

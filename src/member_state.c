@@ -1,0 +1,186 @@
+/*
+ * member_state.c
+ *		Shared memory of members: when they were last seen.
+ *
+ * A shared hash table of fixed size.  Entries of members that are no more are
+ * swept by the worker, or when the table is full.
+ */
+#include "postgres.h"
+
+#include "storage/shmem.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "member_state.h"
+
+/* Nobody is away for longer than the longest session and comes back. */
+#define STALE_MS		(60 * 60 * 1000)
+
+typedef struct Entry
+{
+	QtMemberKey key;			/* hash key */
+	int			session_ms;
+	bool		expired;
+	TimestampTz last_seen;
+} Entry;
+
+static HTAB *table = NULL;
+static LWLock *lock = NULL;
+
+static Entry *enter(const QtMemberKey *key, int session_ms, TimestampTz now);
+static bool is_overdue(const Entry *entry, TimestampTz now);
+static void sweep_stale(TimestampTz now);
+
+Size
+qt_member_state_shmem_size(void)
+{
+	return hash_estimate_size(qt_guc_max_members, sizeof(Entry));
+}
+
+void
+qt_member_state_shmem_init(LWLock *given)
+{
+	HASHCTL		info = {0};
+
+	lock = given;
+	info.keysize = sizeof(QtMemberKey);
+	info.entrysize = sizeof(Entry);
+	table = ShmemInitHash("qtopic members", qt_guc_max_members, qt_guc_max_members,
+						  &info, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
+}
+
+bool
+qt_member_state_seen(const QtMemberKey *key, int session_ms, TimestampTz now)
+{
+	Entry	   *entry;
+	bool		expired;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	entry = enter(key, session_ms, now);
+	expired = entry->expired;
+	if (!expired)
+		entry->last_seen = Max(entry->last_seen, now);
+	LWLockRelease(lock);
+	return !expired;
+}
+
+bool
+qt_member_state_expire(const QtMemberKey *key, int session_ms, TimestampTz now)
+{
+	Entry	   *entry;
+	bool		expired;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	entry = enter(key, session_ms, now);
+	entry->expired = expired = is_overdue(entry, now);
+	LWLockRelease(lock);
+	return expired;
+}
+
+bool
+qt_member_state_overdue(const QtMemberKey *key, int session_ms, TimestampTz now)
+{
+	bool		overdue;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	overdue = is_overdue(enter(key, session_ms, now), now);
+	LWLockRelease(lock);
+	return overdue;
+}
+
+TimestampTz
+qt_member_state_last_seen(const QtMemberKey *key)
+{
+	Entry	   *entry;
+	TimestampTz last_seen;
+
+	LWLockAcquire(lock, LW_SHARED);
+	entry = hash_search(table, key, HASH_FIND, NULL);
+	last_seen = entry ? entry->last_seen : 0;
+	LWLockRelease(lock);
+	return last_seen;
+}
+
+TimestampTz
+qt_member_state_next_due(Oid database)
+{
+	HASH_SEQ_STATUS status;
+	Entry	   *entry;
+	TimestampTz due = DT_NOEND;
+
+	LWLockAcquire(lock, LW_SHARED);
+	hash_seq_init(&status, table);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (entry->key.database == database)
+			due = Min(due, entry->expired ? 0 :
+					  TimestampTzPlusMilliseconds(entry->last_seen, entry->session_ms));
+	LWLockRelease(lock);
+	return due;
+}
+
+void
+qt_member_state_sweep(Oid database, TimestampTz now, const int *keep, int count)
+{
+	HASH_SEQ_STATUS status;
+	Entry	   *entry;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	hash_seq_init(&status, table);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		bool		kept = entry->key.database != database || !is_overdue(entry, now);
+
+		for (int i = 0; i < count && !kept; i++)
+			kept = keep[i] == entry->key.member_no;
+		if (!kept)
+			(void) hash_search(table, &entry->key, HASH_REMOVE, NULL);
+	}
+	LWLockRelease(lock);
+}
+
+/* The entry of a member, made if need be; throws if the table is full. */
+static Entry *
+enter(const QtMemberKey *key, int session_ms, TimestampTz now)
+{
+	bool		found;
+	Entry	   *entry = hash_search(table, key, HASH_ENTER_NULL, &found);
+
+	if (entry == NULL)
+	{
+		sweep_stale(now);
+		entry = hash_search(table, key, HASH_ENTER_NULL, &found);
+	}
+	if (entry == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many members of consumer groups"),
+				 errdetail("At most %d members of all databases are possible.", qt_guc_max_members),
+				 errhint("Increase qtopic.max_members and restart the server.")));
+	if (!found)
+	{
+		entry->expired = false;
+		entry->last_seen = now;
+	}
+	entry->session_ms = session_ms;
+	return entry;
+}
+
+static bool
+is_overdue(const Entry *entry, TimestampTz now)
+{
+	return entry->expired ||
+		now >= TimestampTzPlusMilliseconds(entry->last_seen, entry->session_ms);
+}
+
+static void
+sweep_stale(TimestampTz now)
+{
+	HASH_SEQ_STATUS status;
+	Entry	   *entry;
+
+	hash_seq_init(&status, table);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (now >= TimestampTzPlusMilliseconds(entry->last_seen, STALE_MS))
+			(void) hash_search(table, &entry->key, HASH_REMOVE, NULL);
+}
