@@ -113,22 +113,25 @@ qt_member_catalog_next_no(void)
 }
 
 void
-qt_member_catalog_insert(const QtMemberRow *row)
+qt_member_catalog_insert(QtMemberRow *row)
 {
 	Relation	rel = table_open(qt_catalog_table("members"), RowExclusiveLock);
+	HeapTuple	tuple = member_to_tuple(row, RelationGetDescr(rel));
 
-	CatalogTupleInsert(rel, member_to_tuple(row, RelationGetDescr(rel)));
+	CatalogTupleInsert(rel, tuple);
+	row->tid = tuple->t_self;
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
 }
 
 void
-qt_member_catalog_update(const QtMemberRow *row)
+qt_member_catalog_update(QtMemberRow *row)
 {
 	Relation	rel = table_open(qt_catalog_table("members"), RowExclusiveLock);
+	HeapTuple	tuple = member_to_tuple(row, RelationGetDescr(rel));
 
-	CatalogTupleUpdate(rel, unconstify(ItemPointerData *, &row->tid),
-					   member_to_tuple(row, RelationGetDescr(rel)));
+	CatalogTupleUpdate(rel, &row->tid, tuple);
+	row->tid = tuple->t_self;
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
 }

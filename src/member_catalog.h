@@ -51,8 +51,10 @@ extern bool qt_member_catalog_find(int group_id, const char *member_id, Snapshot
 								   QtMemberRow *row);
 extern List *qt_member_catalog_members(int group_id, Snapshot snapshot);
 extern int	qt_member_catalog_next_no(void);
-extern void qt_member_catalog_insert(const QtMemberRow *row);
-extern void qt_member_catalog_update(const QtMemberRow *row);
+
+/* These set the row's tid. */
+extern void qt_member_catalog_insert(QtMemberRow *row);
+extern void qt_member_catalog_update(QtMemberRow *row);
 extern void qt_member_catalog_delete(const QtMemberRow *row);
 
 /* The table's OID; tells this extension from a later one. */

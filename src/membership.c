@@ -192,8 +192,8 @@ replace_member(Roster *roster, const QtJoinRequest *request, const QtMemberRow *
 		break;
 	}
 
-	qt_member_catalog_insert(new);
 	*added = *new;
+	qt_member_catalog_insert(added);
 	roster->members = lappend(roster->members, added);
 	roster->joined = true;
 }
