@@ -9,17 +9,14 @@ to recycle, no dirty pages.
 import argparse
 import json
 import os
-import random
-import re
 import statistics
 import sys
 import time
 
 from groups import GroupParts
-from measure import (HERE, PLAIN_TABLE, ROUNDS, Results, client, cpu_times, create_topic, fill_wal, full, heading,
-                     produce, rates, restart, rounds, run, seconds_of, sql, storage_size, with_cpu, write_events)
-
-COMMON_EVENTS = 20      # what pgbench clients send
+from measure import (HERE, PLAIN_TABLE, ROUNDS, Results, SingleRecords, client, cpu_times, create_topic, fill_wal, full,
+                     heading, produce, rates, restart, rounds, run, seconds_of, sql, storage_size, with_cpu,
+                     write_events)
 
 
 class Bench(GroupParts):
@@ -73,32 +70,14 @@ class Bench(GroupParts):
         """A record a transaction, to one partition."""
         sql(PLAIN_TABLE % 'plain_single')
         create_topic('single')
-        rng = random.Random(42)
-        chosen = [json.loads(line) for line in rng.sample(self.lines, COMMON_EVENTS)]
-        variables, scripts = [], {'qtopic': [], 'plain': []}
-        for number, event in enumerate(chosen):
-            value = json.dumps(event['value'], separators=(',', ':'))
-            variables += ['-D', 'k%d=%s' % (number, event['key']),
-                          '-D', 'v%d=%s' % (number, value.replace('\\', '/'))]    # for bytea_in
-            params = ':k%d::bytea, :v%d::bytea' % (number, number)
-            for side, statement in (
-                    ('qtopic', "SELECT produce('single', %s);"),
-                    ('plain', 'INSERT INTO plain_single (ts, key, value) VALUES (now(), %s);')):
-                path = os.path.join(HERE, 'single_%s_%d.sql' % (side, number))
-                with open(path, 'w', encoding='utf-8') as out:
-                    out.write(statement % params + '\n')
-                scripts[side] += ['-f', path]
+        records = SingleRecords(self.lines)
+        records.write_scripts('qtopic', "SELECT produce('single', :k::bytea, :v::bytea);")
+        records.write_scripts('plain', 'INSERT INTO plain_single (ts, key, value) VALUES (now(), :k::bytea, :v::bytea);')
 
         for clients in (1, 4, 16):
             def side(side):
                 def action():
-                    out, cpu = with_cpu(lambda: run(
-                        'pgbench', '-n', '-M', 'prepared', '-c', clients, '-j', min(clients, 2),
-                        '-T', 1, '--random-seed=42', *variables, *scripts[side]))
-                    if not re.search(r'number of failed transactions: 0 ', out):
-                        sys.exit('bench: pgbench failed\n' + out)
-                    tps = float(re.search(r'^tps = ([0-9.]+)', out, re.M).group(1))
-                    done = int(re.search(r'actually processed: ([0-9]+)', out).group(1))
+                    (tps, done), cpu = with_cpu(lambda: records.send(side, clients))
                     return tps, cpu / done
                 return action
             # throughput depends on what else the disk does: many short rounds
@@ -304,8 +283,7 @@ def main():
     bench = Bench(args.events, results)
     for part in args.parts or PARTS:
         getattr(bench, part)()
-    print('%d of the targets missed; %d s; load average %.1f (a quiet machine: below 3)' % (
-        results.missed, time.monotonic() - start, os.getloadavg()[1]))
+    results.print_end(start)
 
 
 if __name__ == '__main__':

@@ -2,12 +2,16 @@
  * client.c
  *		A client without overhead: what it measures is the server.
  *
- * usage: client produce copy|insert|qtopic TARGET EVENTS BATCH COUNT FIRST
+ * usage: client produce SIDE TARGET EVENTS BATCH COUNT FIRST
  *		  client read plain|qtopic TARGET PAGE COUNT
  *		  client time same|fresh TIMES SQL...
  *
  * produce sends COUNT records in transactions of BATCH records, each in one
- * statement: a binary COPY, an INSERT of unnested arrays, or produce_batch.
+ * statement, in binary.  SIDE is one of
+ *		copy, insert				COPY into a table; INSERT of unnested arrays
+ *		qtopic						produce_batch, TARGET is a topic
+ *		copy-values, qtopic-values	the same without times and keys, both of a topic
+ *		pgq							pgq.insert_event of each value, TARGET is a queue
  * Record number n, from FIRST on, is event n of the file EVENTS (see events.py)
  * with "event_id": n in its value; when the events are used up they come again,
  * a week later each time.  read fetches COUNT records in pages, in binary.
@@ -188,8 +192,28 @@ put_array(Buffer *buffer, int type, void (*put) (Buffer *, int64_t), int64_t fir
 
 /* ---- produce ---- */
 
+/* What a side sends; %s is the target. */
+typedef struct Side
+{
+	const char *name;
+	bool		copy;
+	bool		values_only;
+	const char *sql;
+} Side;
+
+static const Side sides[] = {
+	{"copy", true, false, "COPY %s (ts, key, value) FROM STDIN (FORMAT binary)"},
+	{"copy-values", true, true, "COPY qtopic.%s (value) FROM STDIN (FORMAT binary)"},
+	{"insert", false, false, "INSERT INTO %s (ts, key, value) SELECT * FROM unnest($1, $2, $3)"},
+	{"qtopic", false, false, "SELECT * FROM produce_batch_bytea('%s', $2, $3, record_times => $1)"},
+	{"qtopic-values", false, true, "SELECT * FROM produce_batch_bytea('%s', NULL, $1)"},
+	{"pgq", false, true,
+	"SELECT count(pgq.insert_event('%s', 'event', convert_from(v, 'UTF8'))) FROM unnest($1) v"},
+	{NULL}
+};
+
 static void
-copy_batch(PGconn *conn, const char *target, int64_t first, int count)
+copy_batch(PGconn *conn, const Side *side, const char *target, int64_t first, int count)
 {
 	static Buffer buffer;
 	char		sql[1000];
@@ -200,14 +224,17 @@ copy_batch(PGconn *conn, const char *target, int64_t first, int count)
 	put_int32(&buffer, 0);
 	for (int i = 0; i < count; i++)
 	{
-		put_int16(&buffer, 3);
-		put_time(&buffer, first + i);
-		put_key(&buffer, first + i);
+		put_int16(&buffer, side->values_only ? 1 : 3);
+		if (!side->values_only)
+		{
+			put_time(&buffer, first + i);
+			put_key(&buffer, first + i);
+		}
 		put_value(&buffer, first + i);
 	}
 	put_int16(&buffer, -1);
 
-	snprintf(sql, sizeof(sql), "COPY %s (ts, key, value) FROM STDIN (FORMAT binary)", target);
+	snprintf(sql, sizeof(sql), side->sql, target);
 	PQclear(expect(conn, PQexec(conn, sql), PGRES_COPY_IN));
 	if (PQputCopyData(conn, buffer.data, (int) buffer.len) != 1 ||
 		PQputCopyEnd(conn, NULL) != 1)
@@ -217,47 +244,54 @@ copy_batch(PGconn *conn, const char *target, int64_t first, int count)
 }
 
 static void
-send_arrays(PGconn *conn, int64_t first, int count, ExecStatusType status)
+send_arrays(PGconn *conn, const Side *side, int64_t first, int count)
 {
 	static Buffer arrays[3];
 	const char *values[3];
 	int			lengths[3];
 	const int	formats[3] = {1, 1, 1};
+	int			used = 0;
+	PGresult   *result;
 
-	put_array(&arrays[0], TIMESTAMPTZOID, put_time, first, count);
-	put_array(&arrays[1], BYTEAOID, put_key, first, count);
-	put_array(&arrays[2], BYTEAOID, put_value, first, count);
-	for (int i = 0; i < 3; i++)
+	if (!side->values_only)
+	{
+		put_array(&arrays[used++], TIMESTAMPTZOID, put_time, first, count);
+		put_array(&arrays[used++], BYTEAOID, put_key, first, count);
+	}
+	put_array(&arrays[used++], BYTEAOID, put_value, first, count);
+	for (int i = 0; i < used; i++)
 	{
 		values[i] = arrays[i].data;
 		lengths[i] = (int) arrays[i].len;
 	}
-	PQclear(expect(conn, PQexecPrepared(conn, "", 3, values, lengths, formats, 1), status));
+	result = PQexecPrepared(conn, "", used, values, lengths, formats, 1);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		expect(conn, result, PGRES_TUPLES_OK);
+	PQclear(result);
 }
 
 static void
-produce(const char *side, const char *target, int batch, int64_t count, int64_t first)
+produce(const char *name, const char *target, int batch, int64_t count, int64_t first)
 {
 	static const Oid types[3] = {TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID};
-	bool		copy = strcmp(side, "copy") == 0;
-	bool		qtopic = strcmp(side, "qtopic") == 0;
+	const Side *side = sides;
 	PGconn	   *conn = connect_server();
 	double		start;
 
-	if (qtopic)
-		prepare(conn, "", 3, types,
-				"SELECT * FROM produce_batch_bytea('%s', $2, $3, record_times => $1)", target);
-	else if (!copy)
-		prepare(conn, "", 3, types,
-				"INSERT INTO %s (ts, key, value) SELECT * FROM unnest($1, $2, $3)", target);
+	while (side->name != NULL && strcmp(side->name, name) != 0)
+		side++;
+	if (side->name == NULL)
+		fail("no such side: %s", name);
+	if (!side->copy)
+		prepare(conn, "", side->values_only ? 1 : 3, side->values_only ? types + 1 : types, side->sql, target);
 
 	start = now();
 	for (int64_t number = first; number < first + count; number += batch)
 	{
-		if (copy)
-			copy_batch(conn, target, number, batch);
+		if (side->copy)
+			copy_batch(conn, side, target, number, batch);
 		else
-			send_arrays(conn, number, batch, qtopic ? PGRES_TUPLES_OK : PGRES_COMMAND_OK);
+			send_arrays(conn, side, number, batch);
 	}
 	printf("%.6f\n", now() - start);
 	PQfinish(conn);

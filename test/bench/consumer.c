@@ -21,9 +21,10 @@
  * The consumer notes the time when it has the result that brings a record: in
  * a consumer group it waits in consume(), without BEGIN and COMMIT; with PgQ it
  * asks for a batch every POLL_MS while another process calls pgq.ticker() every
- * TICK_MS.  The first second does not count.  Prints, in ms, three lines of
+ * TICK_MS.  The first second does not count.  Prints, in ms, four lines of
  * p50, p99 and p99.9: from sending to receipt; from when the producer knew of
- * its commit to receipt; the producer's statement.
+ * its commit to receipt; the producer's statement; from when the statement was
+ * due to receipt, which contains the time that its producer was late.
  *
  * wait keeps the statement running on all sessions, until its input ends.
  */
@@ -58,6 +59,7 @@
 /* What is known of each record sent for latency; shared with the producers. */
 typedef struct Trip
 {
+	double		due;
 	double		sent;
 	double		committed;
 	double		received;
@@ -225,7 +227,8 @@ send_records(bool qtopic, const char *source, double start, int rate, Trip *trip
 		char		value[5000];
 		const char *values[2] = {key, value};
 
-		sleep_until(start + (double) i / rate);
+		trips[i].due = start + (double) i / rate;
+		sleep_until(trips[i].due);
 		snprintf(key, sizeof(key), "visitor%d", i % 1000);
 		trips[i].sent = now();
 		snprintf(value, sizeof(value), "{\"number\":%d,\"sent\":%.6f,%s", i, trips[i].sent, event + 1);
@@ -339,6 +342,9 @@ print_trips(const Trip *trips, int first, int count)
 	print_percentiles(times, count - first);
 	for (int i = first; i < count; i++)
 		times[i - first] = trips[i].committed - trips[i].sent;
+	print_percentiles(times, count - first);
+	for (int i = first; i < count; i++)
+		times[i - first] = trips[i].received - trips[i].due;
 	print_percentiles(times, count - first);
 	free(times);
 }

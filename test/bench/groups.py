@@ -55,7 +55,9 @@ def processor_seconds():
     return total / 1e9
 
 
-class GroupParts:
+class PgqQueues:
+    """PgQ, where it is installed."""
+
     def pgq_is_there(self, part):
         if int(sql("SELECT count(*) FROM pg_available_extensions WHERE name = 'pgq'")) == 0:
             print('%s: without PgQ, which Debian calls %s and which is not installed' % (part, PGQ), flush=True)
@@ -70,6 +72,23 @@ class GroupParts:
             "SELECT pgq.set_queue_config('%s', 'ticker_max_lag', '%s')" % (name, lag),
             "SELECT pgq.register_consumer('%s', '%s')" % (name, reader))
 
+    def fill_queue(self, queue, count, batch, lag):
+        """Insert the events of plain_consume, 500 a transaction; ask for a tick after each."""
+        self.create_queue(queue, queue, batch, lag)
+        sql('SET synchronous_commit = off', """
+            DO $$ BEGIN
+                FOR low IN 1..%d BY %d LOOP
+                    PERFORM pgq.insert_event('%s', 'event', convert_from(value, 'UTF8'),
+                                             convert_from(key, 'UTF8'), NULL, NULL, NULL)
+                       FROM plain_consume WHERE id BETWEEN low AND low + %d ORDER BY id;
+                    COMMIT;
+                    PERFORM pgq.ticker('%s');
+                    COMMIT;
+                END LOOP;
+            END $$""" % (count, PAGE, queue, PAGE - 1, queue))
+
+
+class GroupParts(PgqQueues):
     # ---- latency ----
 
     def latency(self):
@@ -152,21 +171,6 @@ class GroupParts:
             sql("SELECT pgq.drop_queue(q, true) FROM unnest('{consume,consume_ticks}'::text[]) q")
         sql("SELECT delete_group(g) FROM unnest('{consume_bytea,consume_text}'::text[]) g",
             "SELECT drop_topic('consume')", 'DROP TABLE plain_consume, plain_position')
-
-    def fill_queue(self, queue, count, batch, lag):
-        """Insert the events of plain_consume, 500 a transaction; ask for a tick after each."""
-        self.create_queue(queue, queue, batch, lag)
-        sql('SET synchronous_commit = off', """
-            DO $$ BEGIN
-                FOR low IN 1..%d BY %d LOOP
-                    PERFORM pgq.insert_event('%s', 'event', convert_from(value, 'UTF8'),
-                                             convert_from(key, 'UTF8'), NULL, NULL, NULL)
-                       FROM plain_consume WHERE id BETWEEN low AND low + %d ORDER BY id;
-                    COMMIT;
-                    PERFORM pgq.ticker('%s');
-                    COMMIT;
-                END LOOP;
-            END $$""" % (count, PAGE, queue, PAGE - 1, queue))
 
     # ---- an old snapshot ----
 

@@ -2,6 +2,8 @@
 import datetime
 import json
 import os
+import random
+import re
 import statistics
 import struct
 import subprocess
@@ -11,6 +13,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUICK = os.environ.get('QUICK', '') not in ('', '0')
 ROUNDS = max(3, int(os.environ.get('ROUNDS') or (3 if QUICK else 5)))
+COMMON_EVENTS = 20      # what clients send that send a record at a time
 EPOCH = datetime.datetime(2000, 1, 1)
 PLAIN_TABLE = 'CREATE TABLE %s (id bigserial PRIMARY KEY, ts timestamptz, key bytea, value bytea)'
 
@@ -62,7 +65,14 @@ class Results:
     def __init__(self, path):
         self.file = open(path, 'w') if path else None
         self.missed = 0
+        self.heading()
+
+    def heading(self):
         heading(('', 'qtopic', 'plain', 'ratio', 'target'))
+
+    def print_end(self, start):
+        print('%d of the targets missed; %d s; load average %.1f (a quiet machine: below 3)' % (
+            self.missed, time.monotonic() - start, os.getloadavg()[1]))
 
     def add(self, name, unit, pairs, target=None):
         """pairs: (figure of qtopic, figure of plain) of each round; target like '>= 1.5'."""
@@ -200,3 +210,36 @@ def write_events(path, lines):
             value = json.dumps(event['value'], ensure_ascii=False, separators=(',', ':')).encode()
             out.write(struct.pack('!qi', int(at.total_seconds()) * 1000000, len(key)) + key)
             out.write(struct.pack('!i', len(value)) + value)
+
+
+class SingleRecords:
+    """Some events that pgbench sends, each in a transaction."""
+
+    def __init__(self, lines):
+        self.events = []
+        for line in random.Random(42).sample(lines, COMMON_EVENTS):
+            event = json.loads(line)
+            # no backslashes, for bytea_in
+            self.events.append((event['key'], json.dumps(event['value'], separators=(',', ':')).replace('\\', '/')))
+        self.variables = []
+        for number, (key, value) in enumerate(self.events):
+            self.variables += ['-D', 'k%d=%s' % (number, key), '-D', 'v%d=%s' % (number, value)]
+
+    def script(self, name, number):
+        return os.path.join(HERE, 'single_%s_%d.sql' % (name, number))
+
+    def write_scripts(self, name, statement):
+        """A script for each event; :k and :v in the statement are its key and value."""
+        for number in range(COMMON_EVENTS):
+            with open(self.script(name, number), 'w', encoding='utf-8') as out:
+                out.write(statement.replace(':k', ':k%d' % number).replace(':v', ':v%d' % number) + '\n')
+
+    def send(self, name, clients, seconds=1):
+        """Transactions a second, and how many were committed."""
+        out = run('pgbench', '-n', '-M', 'prepared', '-c', clients, '-j', min(clients, 2), '-T', seconds,
+                  '--random-seed=42', *self.variables,
+                  *[word for number in range(COMMON_EVENTS) for word in ('-f', self.script(name, number))])
+        if not re.search(r'number of failed transactions: 0 ', out):
+            sys.exit('bench: pgbench failed\n' + out)
+        return (float(re.search(r'^tps = ([0-9.]+)', out, re.M).group(1)),
+                int(re.search(r'actually processed: ([0-9]+)', out).group(1)))
