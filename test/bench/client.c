@@ -2,7 +2,7 @@
  * client.c
  *		A client without overhead: what it measures is the server.
  *
- * usage: client produce SIDE TARGET EVENTS BATCH COUNT FIRST
+ * usage: client produce SIDE TARGET EVENTS BATCH COUNT FIRST [IN_FLIGHT]
  *		  client read plain|qtopic TARGET PAGE COUNT
  *		  client time same|fresh TIMES SQL...
  *
@@ -12,6 +12,8 @@
  *		qtopic						produce_batch, TARGET is a topic
  *		copy-values, qtopic-values	the same without times and keys, both of a topic
  *		pgq							pgq.insert_event of each value, TARGET is a queue
+ * It waits for each transaction; or, in libpq's pipeline mode, for the first of
+ * IN_FLIGHT.  copy-values is sent while it is made, in pieces as libpq sends them.
  * Record number n, from FIRST on, is event n of the file EVENTS (see events.py)
  * with "event_id": n in its value; when the events are used up they come again,
  * a week later each time.  read fetches COUNT records in pages, in binary.
@@ -38,6 +40,8 @@
 #define BYTEAARRAYOID		1001
 #define TIMESTAMPTZOID		1184
 #define TIMESTAMPTZARRAYOID 1185
+
+#define COPY_PIECE			8192
 
 #define WEEK				INT64_C(604800000000)
 #define REPEATS_MAX			300
@@ -213,12 +217,21 @@ static const Side sides[] = {
 };
 
 static void
+put_copy_data(PGconn *conn, Buffer *buffer)
+{
+	if (PQputCopyData(conn, buffer->data, (int) buffer->len) != 1)
+		fail("%s", PQerrorMessage(conn));
+	buffer->len = 0;
+}
+
+static void
 copy_batch(PGconn *conn, const Side *side, const char *target, int64_t first, int count)
 {
 	static Buffer buffer;
 	char		sql[1000];
 
-	buffer.len = 0;
+	snprintf(sql, sizeof(sql), side->sql, target);
+	PQclear(expect(conn, PQexec(conn, sql), PGRES_COPY_IN));
 	memcpy(extend(&buffer, 11), "PGCOPY\n\377\r\n\0", 11);
 	put_int32(&buffer, 0);
 	put_int32(&buffer, 0);
@@ -231,13 +244,12 @@ copy_batch(PGconn *conn, const Side *side, const char *target, int64_t first, in
 			put_key(&buffer, first + i);
 		}
 		put_value(&buffer, first + i);
+		if (side->values_only && buffer.len > COPY_PIECE)
+			put_copy_data(conn, &buffer);
 	}
 	put_int16(&buffer, -1);
-
-	snprintf(sql, sizeof(sql), side->sql, target);
-	PQclear(expect(conn, PQexec(conn, sql), PGRES_COPY_IN));
-	if (PQputCopyData(conn, buffer.data, (int) buffer.len) != 1 ||
-		PQputCopyEnd(conn, NULL) != 1)
+	put_copy_data(conn, &buffer);
+	if (PQputCopyEnd(conn, NULL) != 1)
 		fail("%s", PQerrorMessage(conn));
 	PQclear(expect(conn, PQgetResult(conn), PGRES_COMMAND_OK));
 	PQclear(PQgetResult(conn));
@@ -251,7 +263,6 @@ send_arrays(PGconn *conn, const Side *side, int64_t first, int count)
 	int			lengths[3];
 	const int	formats[3] = {1, 1, 1};
 	int			used = 0;
-	PGresult   *result;
 
 	if (!side->values_only)
 	{
@@ -264,14 +275,50 @@ send_arrays(PGconn *conn, const Side *side, int64_t first, int count)
 		values[i] = arrays[i].data;
 		lengths[i] = (int) arrays[i].len;
 	}
-	result = PQexecPrepared(conn, "", used, values, lengths, formats, 1);
+	if (PQsendQueryPrepared(conn, "", used, values, lengths, formats, 1) != 1)
+		fail("%s", PQerrorMessage(conn));
+}
+
+/* The result of what was sent first; of a pipeline also the end of its transaction. */
+static void
+receive_result(PGconn *conn)
+{
+	PGresult   *result = PQgetResult(conn);
+
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		expect(conn, result, PGRES_TUPLES_OK);
 	PQclear(result);
+	PQclear(PQgetResult(conn));
+	if (PQpipelineStatus(conn) != PQ_PIPELINE_OFF)
+		PQclear(expect(conn, PQgetResult(conn), PGRES_PIPELINE_SYNC));
 }
 
 static void
-produce(const char *name, const char *target, int batch, int64_t count, int64_t first)
+produce_arrays(PGconn *conn, const Side *side, int batch, int64_t count, int64_t first, int in_flight)
+{
+	int			waiting = 0;
+
+	if (in_flight > 1 && PQenterPipelineMode(conn) != 1)
+		fail("%s", PQerrorMessage(conn));
+	for (int64_t number = first; number < first + count; number += batch)
+	{
+		if (waiting == in_flight)
+		{
+			receive_result(conn);
+			waiting--;
+		}
+		send_arrays(conn, side, number, batch);
+		if (in_flight > 1 && PQpipelineSync(conn) != 1)
+			fail("%s", PQerrorMessage(conn));
+		waiting++;
+	}
+	for (; waiting > 0; waiting--)
+		receive_result(conn);
+}
+
+static void
+produce(const char *name, const char *target, int batch, int64_t count, int64_t first,
+		int in_flight)
 {
 	static const Oid types[3] = {TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BYTEAARRAYOID};
 	const Side *side = sides;
@@ -286,13 +333,11 @@ produce(const char *name, const char *target, int batch, int64_t count, int64_t 
 		prepare(conn, "", side->values_only ? 1 : 3, side->values_only ? types + 1 : types, side->sql, target);
 
 	start = now();
-	for (int64_t number = first; number < first + count; number += batch)
-	{
-		if (side->copy)
+	if (side->copy)
+		for (int64_t number = first; number < first + count; number += batch)
 			copy_batch(conn, side, target, number, batch);
-		else
-			send_arrays(conn, side, number, batch);
-	}
+	else
+		produce_arrays(conn, side, batch, count, first, in_flight);
 	printf("%.6f\n", now() - start);
 	PQfinish(conn);
 }
@@ -391,10 +436,11 @@ main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
 
-	if (strcmp(verb, "produce") == 0 && argc == 8)
+	if (strcmp(verb, "produce") == 0 && (argc == 8 || argc == 9))
 	{
 		load_events(argv[4]);
-		produce(argv[2], argv[3], atoi(argv[5]), atoll(argv[6]), atoll(argv[7]));
+		produce(argv[2], argv[3], atoi(argv[5]), atoll(argv[6]), atoll(argv[7]),
+				argc == 9 ? atoi(argv[8]) : 1);
 	}
 	else if (strcmp(verb, "read") == 0 && argc == 6)
 		read_pages(argv[2], argv[3], atoi(argv[4]), atoll(argv[5]));

@@ -45,8 +45,8 @@ def client(*args):
     return run(os.path.join(HERE, 'client'), *args)
 
 
-def produce(side, target, events, batch, count, first):
-    return float(client('produce', side, target, events, batch, count, first))
+def produce(side, target, events, batch, count, first, in_flight=1):
+    return float(client('produce', side, target, events, batch, count, first, in_flight))
 
 
 def restart():

@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from groups import PAGE, RATE, PgqQueues, consumer, drain
 from measure import (HERE, PLAIN_TABLE, ROUNDS, Results, SingleRecords, client, create_topic, fill_wal, full, produce,
@@ -22,6 +23,7 @@ from measure import (HERE, PLAIN_TABLE, ROUNDS, Results, SingleRecords, client, 
 
 PARTITIONS = int(os.environ.get('PARTITIONS') or 1)
 SERVER = os.environ['KAFKA_SERVER']
+IN_FLIGHT = 5       # batches that a producer sends before it waits, as Kafka's does
 FLUSH = 'flush.messages=1'
 
 
@@ -73,7 +75,7 @@ class PeerResults(Results):
         self.print_line('', ('qtopic', 'Kafka', 'Kafka flush', 'PgQ'), ('ratio', 'target', '', ''))
 
     def print_line(self, name, figures, rest):
-        print('%-30s %13s %13s %13s %13s' % (name, *figures), '%6s  %-7s %-6s  %s' % rest, flush=True)
+        print('%-34s %13s %13s %13s %13s' % (name, *figures), '%6s  %-7s %-6s  %s' % rest, flush=True)
 
     def compare(self, name, unit, ours, kafka, flush=None, pgq=None, target=None):
         """Lists with the figure of each round; the ratio is that of the first two."""
@@ -146,11 +148,13 @@ class Peers(PgqQueues):
         self.create_topics('single')
         records = SingleRecords(self.lines)
         records.write_scripts('qtopic', "SELECT produce('single', :k::bytea, :v::bytea);")
+        # the cheapest transaction that has something to flush
+        records.write_scripts('commit', "SELECT pg_logical_emit_message(true, :k, :v);")
         records.write_scripts('pgq', "SELECT pgq.insert_event('single', 'event', :v, :k, NULL, NULL, NULL);")
         path = os.path.join(HERE, 'single.tsv')
         with open(path, 'w', encoding='utf-8') as out:
             out.writelines('%s\t%s\n' % event for event in records.events)
-        acknowledged = dict.fromkeys(('qtopic', 'single', 'single_flush', 'pgq'), 0)
+        acknowledged = dict.fromkeys(('qtopic', 'single', 'single_flush', 'pgq', 'commit'), 0)
 
         def postgres(side, clients):
             def action():
@@ -175,19 +179,24 @@ class Peers(PgqQueues):
             if clients > 1:
                 sides['shared'] = kafka('single', clients, 'shared')
                 sides['shared flush'] = kafka('single_flush', clients, 'shared')
+            sides['commit'] = postgres('commit', clients)
             if self.with_pgq:
                 sides['pgq'] = postgres('pgq', clients)
             done = self.run_sides(sides, 2 * ROUNDS)
-            self.report_single('single clients=%d' % clients, done, 'kafka', 'flush')
-            if clients > 1:
-                self.report_single('single clients=%d, shared' % clients, done, 'shared', 'shared flush')
+            for suffix, ours, theirs, target in (('', 'qtopic', ('kafka', 'flush', 'pgq'), '>= 1.5'),
+                                                 (', shared', 'qtopic', ('shared', 'shared flush'), '>= 1.5'),
+                                                 (', only commit', 'commit', ('kafka', 'flush'), None)):
+                if theirs[0] in done:
+                    self.report('single clients=%d%s' % (clients, suffix),
+                                [done.get(side, ()) for side in (ours, *theirs)], target)
         self.check_logs('single', acknowledged)
         self.drop_topics('single')
 
-    def report_single(self, name, done, kafka, flush):
-        for number, (figure, unit, target) in enumerate((('', '/s', '>= 1.5'), (' CPU', 'us/rec', None))):
-            self.results.compare(name + figure, unit, *[[each[number] for each in done.get(side, ())]
-                                                        for side in ('qtopic', kafka, flush, 'pgq')], target=target)
+    def report(self, name, sides, target=None):
+        """Two lines: of the sides' rates, and of their servers' processor time."""
+        for number, (figure, unit) in enumerate((('', '/s'), (' CPU', 'us/rec'))):
+            self.results.compare(name + figure, unit, *[[each[number] for each in side] for side in sides],
+                                 target=None if number else target)
 
     def run_sides(self, sides, count=ROUNDS):
         """The figures of the rounds of each side."""
@@ -197,40 +206,48 @@ class Peers(PgqQueues):
     # ---- many records ----
 
     def batch(self):
-        """As many records as go in: values without keys."""
+        """As many records as go in: values without keys, from one producer and from two."""
         count = full(1000000, 400000)
-        of_pgq = count // 20
         self.create_topics('batch')
         acknowledged = dict.fromkeys(('qtopic', 'batch', 'batch_flush', 'pgq'), 0)
 
-        def postgres(side, key, batch, count=count):
+        def postgres(side, key, producers, batch, count=count, in_flight=1):
+            def one(number):
+                return count / producers / produce(side, 'batch', self.events, batch, count // producers,
+                                                   acknowledged[key] + number * count // producers, in_flight)
+
             def action():
-                seconds, cpu = with_cpu(lambda: produce(side, 'batch', self.events, batch, count, acknowledged[key]))
+                with ThreadPoolExecutor(producers) as threads:
+                    rates, cpu = with_cpu(lambda: list(threads.map(one, range(producers))))
                 acknowledged[key] += count
-                return count / seconds, 1e6 * cpu / count
+                return sum(rates), 1e6 * cpu / count
             return action
 
-        def kafka(topic):
+        def kafka(topic, producers):
             def action():
                 (rate, done), cpu = with_broker_cpu(
-                    lambda: map(float, self.kafka.do('perf', topic, self.payloads, count)))
+                    lambda: map(float, self.kafka.do('perf', topic, self.payloads, count, producers)))
                 acknowledged[topic] += int(done)
                 return rate, 1e6 * cpu / done
             return action
 
-        sides = {'arrays': postgres('qtopic-values', 'qtopic', 1000),
-                 'copy': postgres('copy-values', 'qtopic', 10000),
-                 'kafka': kafka('batch'), 'flush': kafka('batch_flush')}
+        for _ in range(3):
+            kafka('batch', 1)()     # does not count
+        sides = {}
+        for producers in (1, 2):
+            sides['arrays', producers] = postgres('qtopic-values', 'qtopic', producers, 1000, in_flight=IN_FLIGHT)
+            sides['copy', producers] = postgres('copy-values', 'qtopic', producers, 10000)
+            sides['kafka', producers] = kafka('batch', producers)
+            sides['flush', producers] = kafka('batch_flush', producers)
         for action in sides.values():
             action()        # does not count
         if self.with_pgq:
-            sides['pgq'] = postgres('pgq', 'pgq', 1000, of_pgq)
+            sides['pgq', 1] = postgres('pgq', 'pgq', 1, 1000, count // 20)
         done = self.run_sides(sides)
-        for name, side, target in (('batch produce_batch', 'arrays', '>= 2.0'), ('batch COPY', 'copy', None)):
-            for number, (figure, unit) in enumerate((('', '/s'), (' CPU', 'us/rec'))):
-                self.results.compare(name + figure, unit, *[
-                    [each[number] for each in done.get(one, ())] for one in (side, 'kafka', 'flush', 'pgq')],
-                    target=None if number else target)
+        for producers in (1, 2):
+            for name, side in (('produce_batch', 'arrays'), ('COPY', 'copy')):
+                self.report('batch %s producers=%d' % (name, producers), [
+                    done.get((one, producers), ()) for one in (side, 'kafka', 'flush', 'pgq')], '>= 2.0')
         self.check_logs('batch', acknowledged)
         self.results.compare('batch size', 'B/rec', [storage_size('batch') / acknowledged['qtopic']], *[
             [self.kafka.log_size(topic) / acknowledged[topic]] for topic in ('batch', 'batch_flush')])
@@ -266,7 +283,7 @@ class Peers(PgqQueues):
 
         sides = {'qtopic': postgres('qtopic', 'latency_group'), 'kafka': kafka('latency'),
                  'flush': kafka('latency_flush')}
-        for action in sides.values():
+        for action in (*sides.values(), sides['kafka']):
             action()        # does not count
         if self.with_pgq:
             sides['pgq'] = postgres('pgq', 'latency')
@@ -292,7 +309,7 @@ class Peers(PgqQueues):
         produce('qtopic-values', 'consume', self.events, 1000, count, 0)
         sql("SELECT create_group('consume_group', 'consume')")
         self.kafka.create_topic('consume', 1)
-        self.kafka.do('perf', 'consume', self.payloads, count)
+        self.kafka.do('perf', 'consume', self.payloads, count, 1)
         of_pgq = count // PAGE // (ROUNDS + 1) * PAGE
         if self.with_pgq:
             produce('copy', 'plain_consume', self.events, 1000, count, 0)
@@ -345,9 +362,7 @@ class Peers(PgqQueues):
         for name, ours, kafka, queue in (('consume, 500 a commit; Java', 'group', 'java', 'pgq'),
                                          ('fetch_records; Java', 'pages', 'java', None),
                                          ('COPY TO STDOUT; kcat', 'copy', 'kcat', None)):
-            for number, (figure, unit) in enumerate((('', '/s'), (' CPU', 'us/rec'))):
-                self.results.compare(name + figure, unit, *[
-                    [each[number] for each in done.get(one, ())] for one in (ours, kafka, None, queue)])
+            self.report(name, [done.get(one, ()) for one in (ours, kafka, None, queue)])
         sql("SELECT delete_group('consume_group')", "SELECT drop_topic('consume')", 'DROP TABLE plain_consume')
         if self.with_pgq:
             sql("SELECT pgq.drop_queue('consume', true)")

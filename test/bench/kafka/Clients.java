@@ -9,7 +9,7 @@
  *		delete TOPIC
  *		end TOPIC						how many records the log has been given
  *		single TOPIC FILE CLIENTS own|shared SECONDS	see Single.java
- *		perf TOPIC FILE COUNT			the tool kafka-producer-perf-test
+ *		perf TOPIC FILE COUNT PRODUCERS	the tool kafka-producer-perf-test
  *		latency TOPIC RATE SECONDS EVENT	see Latency.java
  *		consume TOPIC COUNT				see Consume.java
  *
@@ -42,7 +42,7 @@ import org.apache.kafka.tools.ProducerPerformance;
 public final class Clients
 {
 	private static final Pattern SENT =
-		Pattern.compile("(\\d+) records sent, ([0-9.]+) records/sec .*99\\.9th", Pattern.DOTALL);
+		Pattern.compile("(\\d+) records sent, ([0-9.]+) records/sec .*99\\.9th");
 
 	private final String server;
 
@@ -83,7 +83,7 @@ public final class Clients
 			case "single":
 				return Single.run(this, topic, words[2], Integer.parseInt(words[3]), words[4].split(" "));
 			case "perf":
-				return perf(topic, words[2], words[3]);
+				return perf(topic, words[2], new String[] {words[3], words[4]});
 			case "latency":
 				return Latency.run(this, topic, Integer.parseInt(words[2]), Integer.parseInt(words[3]), words[4]);
 			case "consume":
@@ -151,29 +151,52 @@ public final class Clients
 		}
 	}
 
-	/* What the tool says at its end: records a second, and how many it sent. */
-	private String perf(String topic, String file, String count) throws Exception
+	/*
+	 * The tool with so many producers at a time, each of which sends its part of
+	 * COUNT records: their records a second, and how many they sent.
+	 */
+	private String perf(String topic, String file, String[] numbers) throws Exception
 	{
+		int			producers = Integer.parseInt(numbers[1]);
+		String[]	args = {
+			"--topic", topic, "--num-records", Long.toString(Long.parseLong(numbers[0]) / producers),
+			"--throughput", "-1", "--payload-file", file,
+			"--producer-props", "bootstrap.servers=" + server, "acks=all",
+			"compression.type=lz4", "batch.size=65536", "linger.ms=20"};
 		PrintStream	stdout = System.out;
 		ByteArrayOutputStream output = new ByteArrayOutputStream();
+		List<Thread> threads = new ArrayList<>();
+		double		rate = 0;
+		long		count = 0;
 
 		System.setOut(new PrintStream(output, true, StandardCharsets.UTF_8));
-		try
+		for (int i = 0; i < producers; i++)
 		{
-			ProducerPerformance.main(new String[] {
-				"--topic", topic, "--num-records", count, "--throughput", "-1", "--payload-file", file,
-				"--producer-props", "bootstrap.servers=" + server, "acks=all",
-				"compression.type=lz4", "batch.size=65536", "linger.ms=20"});
-		}
-		finally
-		{
-			System.setOut(stdout);
-		}
-		String[]	lines = output.toString(StandardCharsets.UTF_8).strip().split("\n");
-		Matcher		sent = SENT.matcher(lines[lines.length - 1]);
+			Thread		thread = new Thread(() -> {
+				try
+				{
+					ProducerPerformance.main(args);
+				}
+				catch (Exception problem)
+				{
+					problem.printStackTrace();
+				}
+			});
 
-		if (!sent.find())
-			throw new IllegalStateException("kafka-producer-perf-test says: " + output);
-		return sent.group(2) + " " + sent.group(1);
+			thread.start();
+			threads.add(thread);
+		}
+		for (Thread thread : threads)
+			thread.join();
+		System.setOut(stdout);
+
+		Matcher		sent = SENT.matcher(output.toString(StandardCharsets.UTF_8));
+
+		while (sent.find())
+		{
+			count += Long.parseLong(sent.group(1));
+			rate += Double.parseDouble(sent.group(2));
+		}
+		return rate + " " + count;
 	}
 }
