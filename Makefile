@@ -111,7 +111,7 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=qtopic
 PG_CONFIG ?= pg_config
 
 DEV_TARGETS = help deps demo check check-regress check-isolation check-pgtap \
-	check-tap lint cluster bench stress mutants ack format typedefs
+	check-tap lint cluster bench bench-peers stress mutants ack format typedefs
 
 ifneq ($(filter $(DEV_TARGETS),$(MAKECMDGOALS)),)
 
@@ -167,6 +167,10 @@ cluster: deps
 #: make bench               speed, as ratios to plain PostgreSQL          [T=part]
 bench: deps
 	@test/bin/bench $(T)
+
+#: make bench-peers         speed, beside a Kafka broker and PgQ          [T=part ROUNDS=5]
+bench-peers: deps
+	@test/bin/bench-peers $(T)
 
 #: make stress              long random tests of test/stress              [T=name STRESS_SECONDS=60]
 stress: deps

@@ -11,6 +11,7 @@ import glob
 import json
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from measure import (HERE, PLAIN_TABLE, ROUNDS, Results, SingleRecords, client, 
                      rounds, run, shown, sql, storage_size, with_cpu, write_events)
 
 PARTITIONS = int(os.environ.get('PARTITIONS') or 1)
+KAFKA = os.environ['KAFKA_DIR']
 SERVER = os.environ['KAFKA_SERVER']
 IN_FLIGHT = 5       # batches that a producer sends before it waits, as Kafka's does
 FLUSH = 'flush.messages=1'
@@ -33,7 +35,7 @@ class KafkaClients:
     """Clients.java, which does as it is told."""
 
     def __init__(self):
-        self.process = subprocess.Popen([os.environ['KAFKA_CLIENTS']], text=True, bufsize=1,
+        self.process = subprocess.Popen([os.path.join(KAFKA, 'clients')], text=True, bufsize=1,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def do(self, *words):
@@ -47,12 +49,27 @@ class KafkaClients:
     def create_topic(self, name, partitions, *settings):
         self.do('create', name, partitions, *settings)
 
+    def perf(self, topic, payloads, count, producers=1):
+        """What kafka-producer-perf-test tells: records a second, and how many."""
+        return map(float, self.do('perf', producers, *self.perf_args(topic, payloads, count // producers)))
+
+    def perf_afresh(self, topic, payloads, count):
+        """The same with a JVM of its own, as Kafka's script starts it."""
+        out = run(os.path.join(KAFKA, 'kafka-producer-perf-test'), *self.perf_args(topic, payloads, count))
+        sent, rate = re.search(r'([0-9]+) records sent, ([0-9.]+) records/sec .* 99\.9th', out).groups()
+        return float(rate), float(sent)
+
+    def perf_args(self, topic, payloads, count):
+        return ('--topic', topic, '--num-records', count, '--throughput', '-1', '--payload-file', payloads,
+                '--producer-props', 'bootstrap.servers=' + SERVER, 'acks=all', 'compression.type=lz4',
+                'batch.size=65536', 'linger.ms=20')
+
     def records(self, topic):
         return int(self.do('end', topic)[0])
 
     def log_size(self, topic):
         return sum(os.path.getsize(path) for path in glob.glob(
-            os.path.join(os.environ['KAFKA_DATA'], topic + '-[0-9]*', '*.log')))
+            os.path.join(KAFKA, 'data', topic + '-[0-9]*', '*.log')))
 
 
 def broker_seconds():
@@ -223,16 +240,15 @@ class Peers(PgqQueues):
                 return sum(rates), 1e6 * cpu / count
             return action
 
-        def kafka(topic, producers):
+        def kafka(topic, *producers, perf=self.kafka.perf):
             def action():
-                (rate, done), cpu = with_broker_cpu(
-                    lambda: map(float, self.kafka.do('perf', topic, self.payloads, count, producers)))
+                (rate, done), cpu = with_broker_cpu(lambda: perf(topic, self.payloads, count, *producers))
                 acknowledged[topic] += int(done)
                 return rate, 1e6 * cpu / done
             return action
 
-        for _ in range(3):
-            kafka('batch', 1)()     # does not count
+        for _ in range(full(8, 4)):
+            kafka('batch')()        # does not count; the JVMs compile more and more
         sides = {}
         for producers in (1, 2):
             sides['arrays', producers] = postgres('qtopic-values', 'qtopic', producers, 1000, in_flight=IN_FLIGHT)
@@ -243,11 +259,14 @@ class Peers(PgqQueues):
             action()        # does not count
         if self.with_pgq:
             sides['pgq', 1] = postgres('pgq', 'pgq', 1, 1000, count // 20)
+        sides['afresh'] = kafka('batch', perf=self.kafka.perf_afresh)
         done = self.run_sides(sides)
         for producers in (1, 2):
             for name, side in (('produce_batch', 'arrays'), ('COPY', 'copy')):
                 self.report('batch %s producers=%d' % (name, producers), [
                     done.get((one, producers), ()) for one in (side, 'kafka', 'flush', 'pgq')], '>= 2.0')
+        for name, side in (('produce_batch', 'arrays'), ('COPY', 'copy')):
+            self.report('batch %s, JVM afresh' % name, [done[side, 1], done['afresh']], '>= 2.0')
         self.check_logs('batch', acknowledged)
         self.results.compare('batch size', 'B/rec', [storage_size('batch') / acknowledged['qtopic']], *[
             [self.kafka.log_size(topic) / acknowledged[topic]] for topic in ('batch', 'batch_flush')])
@@ -283,7 +302,7 @@ class Peers(PgqQueues):
 
         sides = {'qtopic': postgres('qtopic', 'latency_group'), 'kafka': kafka('latency'),
                  'flush': kafka('latency_flush')}
-        for action in (*sides.values(), sides['kafka']):
+        for action in (*sides.values(), *[sides['kafka']] * full(2, 1)):
             action()        # does not count
         if self.with_pgq:
             sides['pgq'] = postgres('pgq', 'latency')
@@ -309,7 +328,7 @@ class Peers(PgqQueues):
         produce('qtopic-values', 'consume', self.events, 1000, count, 0)
         sql("SELECT create_group('consume_group', 'consume')")
         self.kafka.create_topic('consume', 1)
-        self.kafka.do('perf', 'consume', self.payloads, count, 1)
+        self.kafka.perf('consume', self.payloads, count)
         of_pgq = count // PAGE // (ROUNDS + 1) * PAGE
         if self.with_pgq:
             produce('copy', 'plain_consume', self.events, 1000, count, 0)

@@ -9,7 +9,7 @@
  *		delete TOPIC
  *		end TOPIC						how many records the log has been given
  *		single TOPIC FILE CLIENTS own|shared SECONDS	see Single.java
- *		perf TOPIC FILE COUNT PRODUCERS	the tool kafka-producer-perf-test
+ *		perf PRODUCERS ARG...			the tool kafka-producer-perf-test, so many at a time
  *		latency TOPIC RATE SECONDS EVENT	see Latency.java
  *		consume TOPIC COUNT				see Consume.java
  *
@@ -21,6 +21,7 @@ import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -59,13 +60,14 @@ public final class Clients
 
 		while ((line = input.readLine()) != null)
 		{
-			System.out.println("= " + clients.run(line.split(" ", 5)));
+			System.out.println("= " + clients.run(line));
 			System.out.flush();
 		}
 	}
 
-	private String run(String[] words) throws Exception
+	private String run(String line) throws Exception
 	{
+		String[]	words = line.split(" ", 5);
 		String		topic = words[1];
 
 		switch (words[0])
@@ -83,7 +85,9 @@ public final class Clients
 			case "single":
 				return Single.run(this, topic, words[2], Integer.parseInt(words[3]), words[4].split(" "));
 			case "perf":
-				return perf(topic, words[2], new String[] {words[3], words[4]});
+				String[]	args = line.split(" ");
+
+				return perf(Integer.parseInt(args[1]), Arrays.copyOfRange(args, 2, args.length));
 			case "latency":
 				return Latency.run(this, topic, Integer.parseInt(words[2]), Integer.parseInt(words[3]), words[4]);
 			case "consume":
@@ -151,18 +155,9 @@ public final class Clients
 		}
 	}
 
-	/*
-	 * The tool with so many producers at a time, each of which sends its part of
-	 * COUNT records: their records a second, and how many they sent.
-	 */
-	private String perf(String topic, String file, String[] numbers) throws Exception
+	/* What the tools say at their end: records a second, and how many were sent. */
+	private static String perf(int producers, String[] args) throws Exception
 	{
-		int			producers = Integer.parseInt(numbers[1]);
-		String[]	args = {
-			"--topic", topic, "--num-records", Long.toString(Long.parseLong(numbers[0]) / producers),
-			"--throughput", "-1", "--payload-file", file,
-			"--producer-props", "bootstrap.servers=" + server, "acks=all",
-			"compression.type=lz4", "batch.size=65536", "linger.ms=20"};
 		PrintStream	stdout = System.out;
 		ByteArrayOutputStream output = new ByteArrayOutputStream();
 		List<Thread> threads = new ArrayList<>();
