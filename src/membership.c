@@ -528,6 +528,10 @@ load(Roster *roster, int group_id, TimestampTz now)
 	List	   *members;
 	ListCell   *lc;
 
+	/* from the read of a row to its update nobody may give it another place */
+	LockRelationOid(qt_member_catalog_table(), RowExclusiveLock);
+	LockRelationOid(qt_catalog_table("ownership"), RowExclusiveLock);
+
 	memset(roster, 0, sizeof(*roster));
 	roster->now = now;
 	if (!qt_group_catalog_get(group_id, &roster->group))
