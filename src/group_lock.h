@@ -13,7 +13,7 @@
  * group		what the group is				shared by try: consume;
  *												exclusive by try, for a second
  *												at most: whoever changes it
- * partition	a group's position in a			exclusive; by try: consume;
+ * partition	a group's position in a			exclusive; by try: consume,
  *				partition						waiting, in ascending order:
  *												reset_offsets
  *

@@ -234,11 +234,12 @@ class SingleRecords:
             with open(self.script(name, number), 'w', encoding='utf-8') as out:
                 out.write(statement.replace(':k', ':k%d' % number).replace(':v', ':v%d' % number) + '\n')
 
-    def send(self, name, clients, seconds=1):
-        """Transactions a second, and how many were committed."""
+    def send(self, name, clients, seconds=1, settings=''):
+        """Transactions a second, and how many were committed; settings are options of the server."""
         out = run('pgbench', '-n', '-M', 'prepared', '-c', clients, '-j', min(clients, 2), '-T', seconds,
                   '--random-seed=42', *self.variables,
-                  *[word for number in range(COMMON_EVENTS) for word in ('-f', self.script(name, number))])
+                  *[word for number in range(COMMON_EVENTS) for word in ('-f', self.script(name, number))],
+                  env={**os.environ, 'PGOPTIONS': settings})
         if not re.search(r'number of failed transactions: 0 ', out):
             sys.exit('bench: pgbench failed\n' + out)
         return (float(re.search(r'^tps = ([0-9.]+)', out, re.M).group(1)),

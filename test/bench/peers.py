@@ -173,9 +173,9 @@ class Peers(PgqQueues):
             out.writelines('%s\t%s\n' % event for event in records.events)
         acknowledged = dict.fromkeys(('qtopic', 'single', 'single_flush', 'pgq', 'commit'), 0)
 
-        def postgres(side, clients):
+        def postgres(side, clients, settings=''):
             def action():
-                (rate, done), cpu = with_cpu(lambda: records.send(side, clients))
+                (rate, done), cpu = with_cpu(lambda: records.send(side, clients, settings=settings))
                 acknowledged[side] += done
                 return rate, 1e6 * cpu / done
             return action
@@ -197,12 +197,16 @@ class Peers(PgqQueues):
                 sides['shared'] = kafka('single', clients, 'shared')
                 sides['shared flush'] = kafka('single_flush', clients, 'shared')
             sides['commit'] = postgres('commit', clients)
+            # as Kafka with its defaults: acknowledged before it is on disk
+            sides['async'] = postgres('qtopic', clients, '-c synchronous_commit=off')
             if self.with_pgq:
                 sides['pgq'] = postgres('pgq', clients)
             done = self.run_sides(sides, 2 * ROUNDS)
             for suffix, ours, theirs, target in (('', 'qtopic', ('kafka', 'flush', 'pgq'), '>= 1.5'),
                                                  (', shared', 'qtopic', ('shared', 'shared flush'), '>= 1.5'),
-                                                 (', only commit', 'commit', ('kafka', 'flush'), None)):
+                                                 (', only commit', 'commit', ('kafka', 'flush'), None),
+                                                 (', not flushed', 'async', ('kafka',), None),
+                                                 (', not flushed, shared', 'async', ('shared',), None)):
                 if theirs[0] in done:
                     self.report('single clients=%d%s' % (clients, suffix),
                                 [done.get(side, ()) for side in (ours, *theirs)], target)
