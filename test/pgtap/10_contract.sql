@@ -5,7 +5,7 @@
 -- and contract_grant.
 
 BEGIN;
-SELECT plan(18);
+SELECT plan(19);
 
 -- the functions that are members of the extension
 CREATE TEMP VIEW functions AS
@@ -60,6 +60,17 @@ SELECT set_eq(
     ('delete_offsets', 'consumer_group text, topic text, partition integer', 'integer', 'volatile unsafe'),
     ('reset_offsets', 'consumer_group text, topic text, to_position text, partition integer, to_offset bigint, to_time timestamp with time zone, shift_by bigint, dry_run boolean',
      'TABLE(_partition integer, old_offset bigint, new_offset bigint)', 'volatile unsafe'),
+    ('join_group', 'consumer_group text, topics text[], instance_id text, assignor text, session_timeout interval, INOUT member_id text, OUT member_epoch integer, OUT assignment jsonb', 'record', 'volatile unsafe'),
+    ('heartbeat', 'consumer_group text, member_id text, INOUT member_epoch integer, OUT assignment jsonb', 'record', 'volatile unsafe'),
+    ('leave_group', 'consumer_group text, member_id text, member_epoch integer', 'void', 'volatile unsafe'),
+    ('poll_records', 'consumer_group text, member_id text, member_epoch integer, max_records integer, max_wait interval, max_bytes integer',
+     'TABLE(_topic text, _partition integer, _offset bigint, _timestamp timestamp with time zone, key text, value text, headers jsonb)', 'volatile unsafe'),
+    ('poll_records_bytea', 'consumer_group text, member_id text, member_epoch integer, max_records integer, max_wait interval, max_bytes integer',
+     'TABLE(_topic text, _partition integer, _offset bigint, _timestamp timestamp with time zone, key bytea, value bytea, headers jsonb)', 'volatile unsafe'),
+    ('poll_records_jsonb', 'consumer_group text, member_id text, member_epoch integer, max_records integer, max_wait interval, max_bytes integer',
+     'TABLE(_topic text, _partition integer, _offset bigint, _timestamp timestamp with time zone, key text, value jsonb, headers jsonb)', 'volatile unsafe'),
+    ('commit_offsets', 'consumer_group text, member_id text, member_epoch integer, topic text, partition integer, next_offset bigint, metadata text', 'void', 'volatile unsafe'),
+    ('commit_offsets', 'consumer_group text, member_id text, member_epoch integer, positions jsonb', 'void', 'volatile unsafe'),
     ('create_topic_view', 'view_name text, topic text, columns text, on_error text', 'void', 'volatile unsafe'),
     ('cast_or_null', 'value text, type anyelement, typmod integer', 'anyelement', 'stable unsafe'),
     ('is_castable', 'value text, type anyelement, typmod integer', 'boolean', 'stable unsafe'),
@@ -72,6 +83,7 @@ SELECT set_eq(
              ('on_drop', 'volatile unsafe'), ('on_alter', 'volatile unsafe'),
              ('partition_states', 'volatile unsafe'), ('group_positions', 'volatile unsafe'),
              ('group_last_seen', 'volatile unsafe strict'), ('expire_positions', 'volatile unsafe strict'),
+             ('member_last_seen', 'volatile unsafe strict'), ('expire_members', 'volatile unsafe strict'),
              ('record_batch_decode', 'immutable safe strict'), ('record_batch_header', 'immutable safe strict'),
              ('record_batch_encode', 'stable safe'), ('murmur2', 'immutable safe strict'),
              ('crc32', 'immutable safe strict'), ('partition_for_key', 'immutable safe strict')$$,
@@ -85,7 +97,8 @@ CREATE FUNCTION pg_temp.defaults_of(function text) RETURNS SETOF text LANGUAGE s
 $$;
 SELECT results_eq(
     $$SELECT f, pg_temp.defaults_of(f) FROM unnest(ARRAY['create_topic', 'alter_topic', 'drop_topic', 'produce', 'produce_batch',
-                                                         'produce_batch_bytea', 'fetch_records', 'fetch_records_bytea', 'consume', 'consume_bytea', 'consume_jsonb', 'wait_for_records', 'create_group', 'delete_offsets', 'reset_offsets', 'create_topic_view', 'cast_or_null', 'is_castable']) AS f$$,
+                                                         'produce_batch_bytea', 'fetch_records', 'fetch_records_bytea', 'consume', 'consume_bytea', 'consume_jsonb', 'wait_for_records', 'create_group', 'delete_offsets', 'reset_offsets',
+                                                         'join_group', 'poll_records', 'poll_records_bytea', 'poll_records_jsonb', 'commit_offsets', 'create_topic_view', 'cast_or_null', 'is_castable']) AS f$$,
     $$VALUES
     ('create_topic', 'partitions integer, config jsonb: 1, ''{}'''),
     ('alter_topic', 'partitions integer, config jsonb: NULL, NULL'),
@@ -102,6 +115,11 @@ SELECT results_eq(
     ('create_group', 'start_at text, start_time timestamp with time zone: ''earliest'', NULL'),
     ('delete_offsets', 'partition integer: NULL'),
     ('reset_offsets', 'to_position text, partition integer, to_offset bigint, to_time timestamp with time zone, shift_by bigint, dry_run boolean: NULL, NULL, NULL, NULL, NULL, false'),
+    ('join_group', 'instance_id text, assignor text, session_timeout interval, member_id text: NULL, ''uniform'', ''00:00:45'', NULL'),
+    ('poll_records', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800'),
+    ('poll_records_bytea', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800'),
+    ('poll_records_jsonb', 'max_records integer, max_wait interval, max_bytes integer: 500, ''00:00:00'', 52428800'),
+    ('commit_offsets', 'metadata text: NULL'),
     ('create_topic_view', 'on_error text: ''null'''),
     ('cast_or_null', 'typmod integer: ''-1'''),
     ('is_castable', 'typmod integer: ''-1''')$$,
@@ -126,7 +144,8 @@ SELECT results_eq(
     'columns of qtopic_partitions');
 SELECT results_eq(
     $$SELECT format('%s %s', attname, format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute WHERE attrelid = 'qtopic_groups'::regclass AND attnum > 0 ORDER BY attnum$$,
-    $$VALUES ('consumer_group text'), ('owner name'), ('topics text[]'), ('consumers bigint'), ('last_active timestamp with time zone')$$,
+    $$VALUES ('consumer_group text'), ('owner name'), ('topics text[]'), ('consumers bigint'), ('last_active timestamp with time zone'),
+             ('members bigint'), ('assignor text'), ('group_epoch integer'), ('state text')$$,
     'columns of qtopic_groups');
 SELECT results_eq(
     $$SELECT format('%s %s', attname, format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute WHERE attrelid = 'qtopic_group_lag'::regclass AND attnum > 0 ORDER BY attnum$$,
@@ -134,7 +153,12 @@ SELECT results_eq(
              ('consumer_id text'), ('host inet'), ('client_id text'), ('lag_seconds double precision'), ('blocked_by_pid integer'),
              ('blocked_by_gid text'), ('blocked_for interval'), ('rollbacks integer')$$,
     'columns of qtopic_group_lag');
-SELECT is_empty($$SELECT relname FROM pg_class WHERE relname IN ('qtopic_topics', 'qtopic_partitions', 'qtopic_groups', 'qtopic_group_lag')
+SELECT results_eq(
+    $$SELECT format('%s %s', attname, format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute WHERE attrelid = 'qtopic_group_members'::regclass AND attnum > 0 ORDER BY attnum$$,
+    $$VALUES ('consumer_group text'), ('member_id text'), ('instance_id text'), ('member_epoch integer'), ('group_epoch integer'), ('assignor text'),
+             ('state text'), ('assignment jsonb'), ('target_assignment jsonb'), ('session_timeout interval'), ('last_seen timestamp with time zone')$$,
+    'columns of qtopic_group_members');
+SELECT is_empty($$SELECT relname FROM pg_class WHERE relname IN ('qtopic_topics', 'qtopic_partitions', 'qtopic_groups', 'qtopic_group_lag', 'qtopic_group_members')
                      AND NOT coalesce('security_barrier=true' = ANY (reloptions) OR 'security_barrier' = ANY (reloptions), false)$$,
     'the views are barriers');
 
@@ -166,7 +190,7 @@ SELECT is_empty($$
 
 -- rights: functions for users are everybody's, they check the topic's; the rest is nobody's
 SELECT set_eq($$SELECT name FROM functions WHERE internal AND NOT EXISTS (SELECT FROM aclexplode(acl) WHERE grantee <> proowner)$$,
-    $$VALUES ('record_batch_decode'), ('record_batch_header'), ('record_batch_encode'), ('murmur2'), ('crc32'), ('partition_for_key'), ('expire_positions')$$,
+    $$VALUES ('record_batch_decode'), ('record_batch_header'), ('record_batch_encode'), ('murmur2'), ('crc32'), ('partition_for_key'), ('expire_positions'), ('expire_members')$$,
     'private functions that nobody may execute');
 SELECT is_empty($$SELECT oid::regprocedure FROM functions WHERE NOT internal AND NOT EXISTS (SELECT FROM aclexplode(acl) WHERE grantee = 0)$$,
     'functions for users may be executed by everybody');
@@ -178,7 +202,7 @@ SELECT results_eq(
 SELECT set_eq(
     $$SELECT c.relname::text, a.privilege_type FROM pg_class AS c, aclexplode(c.relacl) AS a, pg_depend AS d, pg_extension AS e
        WHERE a.grantee <> c.relowner AND d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e' AND d.refobjid = e.oid AND e.extname = 'qtopic'$$,
-    $$VALUES ('qtopic_topics', 'SELECT'), ('qtopic_partitions', 'SELECT'), ('qtopic_groups', 'SELECT'), ('qtopic_group_lag', 'SELECT')$$,
+    $$VALUES ('qtopic_topics', 'SELECT'), ('qtopic_partitions', 'SELECT'), ('qtopic_groups', 'SELECT'), ('qtopic_group_lag', 'SELECT'), ('qtopic_group_members', 'SELECT')$$,
     'the views may be read by everybody, no other relation');
 SELECT is_empty(
     $$SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'qtopic_internal'::regnamespace

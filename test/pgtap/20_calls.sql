@@ -9,7 +9,7 @@
 -- text), as the mutant calls_overload adds it, "is not unique" appears.
 
 BEGIN;
-SELECT plan(125);
+SELECT plan(147);
 
 CREATE FUNCTION pg_temp.resolves(call text) RETURNS text LANGUAGE sql AS $$
     SELECT lives_ok(CASE WHEN call ~ '^PREPARE' THEN call ELSE 'EXPLAIN ' || call END, call)
@@ -101,6 +101,22 @@ SELECT pg_temp.resolves($$SELECT create_group('g','t','latest')$$);
 SELECT pg_temp.resolves($$SELECT create_group('g','t',start_time=>now()-interval '1h')$$);
 SELECT pg_temp.resolves($$SELECT delete_offsets('g','t')$$);
 SELECT pg_temp.resolves($$SELECT delete_group('g')$$);
+SELECT pg_temp.resolves($$SELECT join_group('g',ARRAY['t'])$$);
+SELECT pg_temp.resolves($$SELECT join_group('g','{t}')$$);
+SELECT pg_temp.resolves($$SELECT * FROM join_group('g',ARRAY['t'],instance_id=>'w1')$$);
+SELECT pg_temp.resolves($$SELECT * FROM join_group('g',ARRAY['t'],assignor=>'range',session_timeout=>'10s',member_id=>'m')$$);
+SELECT pg_temp.resolves($$SELECT heartbeat('g','m',1)$$);
+SELECT pg_temp.resolves($$SELECT leave_group('g','m',1)$$);
+SELECT pg_temp.resolves($$SELECT * FROM poll_records('g','m',1)$$);
+SELECT pg_temp.resolves($$SELECT * FROM poll_records('g','m',1,max_wait=>'10s')$$);
+SELECT pg_temp.resolves($$SELECT value->>'a' FROM poll_records_jsonb('g','m',1)$$);
+SELECT pg_temp.resolves($$SELECT * FROM poll_records_bytea('g','m',1,10)$$);
+SELECT pg_temp.resolves($$SELECT commit_offsets('g','m',1,'t',0,5)$$);
+SELECT pg_temp.resolves($$SELECT commit_offsets('g','m',1,'t',0,5,'note')$$);
+SELECT pg_temp.resolves($$SELECT commit_offsets('g','m',1,'t',0,max(_offset)+1) FROM poll_records('g','m',1)$$);
+SELECT pg_temp.resolves($$SELECT commit_offsets('g','m',1,'{"t":{"0":5}}')$$);
+SELECT pg_temp.resolves($$SELECT commit_offsets('g','m',1,jsonb_build_object('t',1))$$);
+SELECT pg_temp.resolves($$SELECT commit_offsets('g','m',1,positions=>'{}')$$);
 SELECT pg_temp.resolves($$SELECT * FROM consume_bytea('g','t')$$);
 SELECT pg_temp.resolves($$SELECT drop_topic('t', if_exists => true)$$);
 SELECT pg_temp.resolves($$SELECT produce('t','k','v',NULL,NULL,NULL,true)$$);
@@ -136,6 +152,12 @@ SELECT pg_temp.resolves($$PREPARE call_22(varchar,varchar[],jsonb[]) AS SELECT *
 SELECT pg_temp.resolves($$PREPARE call_23 AS SELECT * FROM consume($1,$2)$$);
 SELECT pg_temp.resolves($$PREPARE call_24 AS SELECT * FROM consume($1,$2,$3,$4)$$);
 SELECT pg_temp.resolves($$PREPARE call_25 AS SELECT reset_offsets($1,$2,$3)$$);
+SELECT pg_temp.resolves($$PREPARE call_26 AS SELECT commit_offsets($1,$2,$3,$4)$$);
+SELECT pg_temp.resolves($$PREPARE call_27 AS SELECT commit_offsets($1,$2,$3,$4,$5,$6)$$);
+SELECT pg_temp.resolves($$PREPARE call_28 AS SELECT * FROM poll_records($1,$2,$3,$4,$5)$$);
+SELECT pg_temp.resolves($$PREPARE call_29(varchar,varchar,smallint) AS SELECT * FROM poll_records($1,$2,$3)$$);
+SELECT pg_temp.resolves($$PREPARE call_30 AS SELECT * FROM join_group($1,$2,$3,$4,$5,$6)$$);
+SELECT pg_temp.resolves($$PREPARE call_31 AS SELECT * FROM heartbeat($1,$2,$3)$$);
 
 -- a procedure has no EXPLAIN: the topic does not exist, which is found when it runs
 SELECT throws_ok($$CALL wait_for_records('g','t','10s')$$, '42704', NULL, $$CALL wait_for_records('g','t','10s')$$);

@@ -26,6 +26,7 @@ sub sql
 my @bounds = (
 	[ 'qtopic.deferred_buffer_size', 64, undef ],
 	[ 'qtopic.max_group_partitions', 16, 10000000 ],
+	[ 'qtopic.max_members', 10, 1000000 ],
 	[ 'qtopic.max_partitions', 16, 1000000 ],
 	[ 'qtopic.max_wait', 0, 2147483647 ],
 	[ 'qtopic.notify_interval', 10, 3600000 ],
@@ -45,8 +46,8 @@ sql('ALTER SYSTEM RESET ALL');
 is( sql("SELECT string_agg(name || ' ' || context, ', ' ORDER BY name) FROM pg_settings
 		  WHERE name LIKE 'qtopic.%' AND name <> 'qtopic.debug_point'"),
 	'qtopic.check_crcs user, qtopic.deferred_buffer_size user, qtopic.durable_read user, '
-	  . 'qtopic.max_group_partitions postmaster, qtopic.max_partitions postmaster, '
-	  . 'qtopic.max_wait superuser, qtopic.notify_interval sighup, qtopic.offsets_retention sighup, '
+	  . 'qtopic.max_group_partitions postmaster, qtopic.max_members postmaster, '
+	  . 'qtopic.max_partitions postmaster, qtopic.max_wait superuser, qtopic.notify_interval sighup, qtopic.offsets_retention sighup, '
 	  . 'qtopic.produce_mode user, qtopic.workers sighup',
 	'who may set what');
 is(error_code($node, 'SET qtopic.no_such_setting = 1'), '42602', 'there are no other settings');
@@ -167,6 +168,8 @@ $node->restart;
 
 my @calls = (
 	"alter_topic('t', 2)",
+	"commit_offsets('g', 'm', 1, 't', 0, 1)",
+	"commit_offsets('g', 'm', 1, '{\"t\": {\"0\": 1}}')",
 	"consume('g', 't')",
 	"consume_bytea('g', 't')",
 	"consume_jsonb('g', 't')",
@@ -206,7 +209,10 @@ is( sql("SELECT string_agg(DISTINCT CASE n.nspname WHEN 'public' THEN '' ELSE n.
 
 # Seen to fail: mutant preload_not_required.
 my $not_preloaded = qr/55000: .*shared_preload_libraries.*Add "shared_preload_libraries = 'qtopic'" to postgresql\.conf/s;
-like(error_of($node, (/^wait/ ? 'CALL' : 'SELECT') . " $_"), $not_preloaded, "not preloaded: $_") foreach @calls, "delete_group('g')";
+like(error_of($node, (/^wait/ ? 'CALL' : 'SELECT') . " $_"), $not_preloaded, "not preloaded: $_") foreach @calls, "delete_group('g')",
+  "join_group('g', '{t}')", "heartbeat('g', 'm', 1)", "leave_group('g', 'm', 1)", "poll_records('g', 'm', 1)",
+  "poll_records_bytea('g', 'm', 1)", "poll_records_jsonb('g', 'm', 1)", "qtopic_internal.expire_members(now())",
+  "qtopic_internal.member_last_seen(1)";
 like(error_of($node, 'SELECT * FROM qtopic.t'), $not_preloaded, 'not preloaded: the relation');
 like(error_of($node, 'SELECT * FROM qtopic_partitions'), $not_preloaded, 'not preloaded: qtopic_partitions');
 is(sql("SELECT count(*) FROM qtopic_topics WHERE topic = 't'"), 1, 'the catalog can be read');
