@@ -135,10 +135,10 @@ SQL
 is( $node->safe_psql($privileges, <<'SQL'), '', 'nor the private functions');
 	SELECT p.proname FROM pg_proc AS p, aclexplode(p.proacl) AS a
 	 WHERE p.pronamespace = 'qtopic_internal'::regnamespace AND a.grantee <> p.proowner
-	   AND p.proname !~ '^(fdw_|partition_states|group_positions|group_last_seen)' ORDER BY 1
+	   AND p.proname !~ '^(fdw_|partition_states|group_positions|group_last_seen|member_last_seen)' ORDER BY 1
 SQL
 is( $node->safe_psql($privileges, <<'SQL'), 'f', 'nor the views for writing');
-	SELECT bool_or(has_table_privilege('reader', v, 'INSERT, UPDATE, DELETE, TRUNCATE')) FROM unnest('{qtopic_topics,qtopic_partitions,qtopic_groups,qtopic_group_lag}'::regclass[]) AS v
+	SELECT bool_or(has_table_privilege('reader', v, 'INSERT, UPDATE, DELETE, TRUNCATE')) FROM unnest('{qtopic_topics,qtopic_partitions,qtopic_groups,qtopic_group_lag,qtopic_group_members}'::regclass[]) AS v
 SQL
 
 # ---------------------------------------------------------------- encodings
