@@ -60,6 +60,15 @@ qt_group_try_lock_exclusive(int group_id)
 }
 
 void
+qt_group_unlock_exclusive(int group_id)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, group_id, 0, CLASS_GROUP);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
+void
 qt_group_lock_exclusive(int group_id, const char *name)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TRY_MS);

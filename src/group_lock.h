@@ -35,6 +35,7 @@ extern bool qt_group_try_lock_shared(int group_id);
 extern void qt_group_unlock_shared(int group_id);
 
 extern bool qt_group_try_lock_exclusive(int group_id);
+extern void qt_group_unlock_exclusive(int group_id);
 
 /* Tries for a second, then throws QT003. */
 extern void qt_group_lock_exclusive(int group_id, const char *name);

@@ -119,8 +119,19 @@ qt_member_state_next_due(Oid database)
 	return due;
 }
 
+bool
+qt_member_state_is_full(void)
+{
+	bool		is_full;
+
+	LWLockAcquire(lock, LW_SHARED);
+	is_full = hash_get_num_entries(table) >= qt_guc_max_members;
+	LWLockRelease(lock);
+	return is_full;
+}
+
 void
-qt_member_state_sweep(Oid database, TimestampTz now, const int *keep, int count)
+qt_member_state_sweep(Oid database, const int *keep, int count)
 {
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
@@ -129,7 +140,7 @@ qt_member_state_sweep(Oid database, TimestampTz now, const int *keep, int count)
 	hash_seq_init(&status, table);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		bool		kept = entry->key.database != database || !is_overdue(entry, now);
+		bool		kept = entry->key.database != database;
 
 		for (int i = 0; i < count && !kept; i++)
 			kept = keep[i] == entry->key.member_no;
@@ -143,22 +154,21 @@ qt_member_state_sweep(Oid database, TimestampTz now, const int *keep, int count)
 static Entry *
 enter(const QtMemberKey *key, int session_ms, TimestampTz now)
 {
-	bool		found;
-	Entry	   *entry = hash_search(table, key, HASH_ENTER_NULL, &found);
+	Entry	   *entry = hash_search(table, key, HASH_FIND, NULL);
 
 	if (entry == NULL)
 	{
-		sweep_stale(now);
-		entry = hash_search(table, key, HASH_ENTER_NULL, &found);
-	}
-	if (entry == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many members of consumer groups"),
-				 errdetail("At most %d members of all databases are possible.", qt_guc_max_members),
-				 errhint("Increase qtopic.max_members and restart the server.")));
-	if (!found)
-	{
+		if (hash_get_num_entries(table) >= qt_guc_max_members)
+			sweep_stale(now);
+		if (hash_get_num_entries(table) < qt_guc_max_members)
+			entry = hash_search(table, key, HASH_ENTER_NULL, NULL);
+		if (entry == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("too many members of consumer groups"),
+					 errdetail("At most %d members of all databases are possible.",
+							   qt_guc_max_members),
+					 errhint("Increase qtopic.max_members and restart the server.")));
 		entry->expired = false;
 		entry->last_seen = now;
 	}

@@ -43,7 +43,12 @@ extern TimestampTz qt_member_state_last_seen(const QtMemberKey *key);
 /* When the next member of a database is overdue; DT_NOEND if there are none. */
 extern TimestampTz qt_member_state_next_due(Oid database);
 
-/* Forget members of a database that are overdue and not in a list of numbers. */
-extern void qt_member_state_sweep(Oid database, TimestampTz now, const int *keep, int count);
+extern bool qt_member_state_is_full(void);
+
+/*
+ * Forget members of a database that are not in a list of numbers.  One that
+ * has just joined, and is not in it yet, is known again with its next call.
+ */
+extern void qt_member_state_sweep(Oid database, const int *keep, int count);
 
 #endif							/* QTOPIC_MEMBER_STATE_H */

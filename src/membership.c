@@ -61,10 +61,16 @@ static void collect_owned(QtMember *member, QtGroupTopicRow *in_topic, QtTopic *
 						  List *rows, bool *needs_care);
 static bool any_overdue(int group_id, Snapshot snapshot);
 static void check_epoch(const QtMemberRow *row, int group_epoch, int epoch);
-static void check_seen(const QtMemberRow *row);
+static void note_seen(const QtMemberRow *row);
 static void check_rights(const QtMember *member);
+static void check_topics(const QtMember *member);
 static void acknowledge(const QtMember *member, int epoch);
 static void take_care(const QtMember *member);
+static List *sweep_states(void);
+static int	expire_in_group(int group_id, TimestampTz now);
+static bool open_roster(Roster *roster, int group_id, TimestampTz now);
+static void close_roster(const Roster *roster);
+static void lock_tables(bool lock);
 static bool load(Roster *roster, int group_id, TimestampTz now);
 static void load_or_throw(Roster *roster, const QtGroupRow *group);
 static QtMemberRow *roster_member(const Roster *roster, const char *member_id);
@@ -110,6 +116,8 @@ qt_member_join(const QtJoinRequest *request, QtMember *member)
 	load_or_throw(&roster, &group);
 	row.joined_epoch = row.member_epoch = roster.group.group_epoch + 1;
 	key = member_key(row.member_no);
+	if (qt_member_state_is_full())
+		(void) sweep_states();
 	(void) qt_member_state_seen(&key, row.session_ms, roster.now);
 	replace_member(&roster, request, &row);
 	balance(&roster);
@@ -227,7 +235,8 @@ qt_member_present(QtMember *member, const char *group, const char *member_id, in
 	read_member(member, group, member_id, &needs_care);
 	check_rights(member);
 	check_epoch(&member->row, member->group.group_epoch, epoch);
-	check_seen(&member->row);
+	check_topics(member);
+	note_seen(&member->row);
 	qt_debug_point("member-read");
 	if (epoch > member->row.member_epoch)
 		acknowledge(member, epoch);
@@ -273,7 +282,7 @@ qt_member_check_commit(const QtGroupRow *group, const char *member_id, int epoch
 		report_unknown(member_id);
 	UnregisterSnapshot(snapshot);
 	check_epoch(&member.row, now.group_epoch, epoch);
-	check_seen(&member.row);
+	note_seen(&member.row);
 	for (int i = 0; i < count; i++)
 		if (!qt_member_owns(&member, epoch, &ids[i]))
 			ereport(ERROR,
@@ -309,7 +318,6 @@ static void
 read_member(QtMember *member, const char *group, const char *member_id, bool *needs_care)
 {
 	Snapshot	snapshot = RegisterSnapshot(qt_catalog_snapshot());
-	TimestampTz now = GetCurrentTimestamp();
 	ListCell   *lc;
 
 	memset(member, 0, sizeof(*member));
@@ -326,13 +334,11 @@ read_member(QtMember *member, const char *group, const char *member_id, bool *ne
 	foreach(lc, qt_group_catalog_topics(member->group.group_id))
 	{
 		QtGroupTopicRow *in_topic = lfirst(lc);
-		QtGroupStateKey use = qt_position_key(in_topic->gt_id, -1);
 		QtTopic    *topic = qt_topic_lookup_id(in_topic->topic_id, true);
 
 		if (topic == NULL || !wants(&member->row, in_topic->gt_id))
 			continue;
 		member->topics[member->topic_count++] = topic;
-		qt_group_state_attempt(&use, now);	/* so that its positions are kept */
 		collect_owned(member, in_topic, topic,
 					  qt_member_catalog_ownership(in_topic->gt_id, snapshot), needs_care);
 	}
@@ -405,19 +411,41 @@ check_epoch(const QtMemberRow *row, int group_epoch, int epoch)
 				 errhint("Present the member_epoch of the last answer, or join again.")));
 }
 
+/* The member is there, and its positions are used. */
 static void
-check_seen(const QtMemberRow *row)
+note_seen(const QtMemberRow *row)
 {
 	QtMemberKey key = member_key(row->member_no);
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (!qt_member_state_seen(&key, row->session_ms, GetCurrentTimestamp()))
+	if (!qt_member_state_seen(&key, row->session_ms, now))
 		report_unknown(row->member_id);
+	for (int i = 0; i < row->topic_count; i++)
+	{
+		QtGroupStateKey use = qt_position_key(row->topics[i], -1);
+
+		qt_group_state_attempt(&use, now);
+	}
 }
 
 static void
 check_rights(const QtMember *member)
 {
-	qt_group_check_use(&member->group, member->topic_count > 0 ? member->topics[0] : NULL);
+	for (int i = 0; i < member->topic_count; i++)
+		qt_group_check_use(&member->group, member->topics[i]);
+	if (member->topic_count == 0)
+		qt_group_check_use(&member->group, NULL);
+}
+
+/* It would wait for ever, even if there are new ones of their names. */
+static void
+check_topics(const QtMember *member)
+{
+	if (member->topic_count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the topics of member \"%s\" were dropped", member->row.member_id),
+				 errhint("Join again.")));
 }
 
 /* The member presents a new epoch: what was to be revoked is free. */
@@ -439,6 +467,7 @@ acknowledge(const QtMember *member, int epoch)
 	{
 		row->member_epoch = epoch;
 		qt_member_catalog_update(row);
+		roster.changed = true;
 	}
 	foreach(lc, roster.subjects)
 		foreach(lc2, ((Subject *) lfirst(lc))->rows)
@@ -452,6 +481,7 @@ acknowledge(const QtMember *member, int epoch)
 			owned->changed = true;
 		}
 	balance(&roster);
+	close_roster(&roster);
 }
 
 /* Do what is to be done in the group, unless it is in use. */
@@ -460,9 +490,10 @@ take_care(const QtMember *member)
 {
 	Roster		roster;
 
-	if (qt_group_try_lock_exclusive(member->group.group_id) &&
-		load(&roster, member->group.group_id, GetCurrentTimestamp()))
-		balance(&roster);
+	if (!open_roster(&roster, member->group.group_id, GetCurrentTimestamp()))
+		return;
+	balance(&roster);
+	close_roster(&roster);
 }
 
 /* ---- the end of those who are gone */
@@ -470,36 +501,54 @@ take_care(const QtMember *member)
 int
 qt_members_expire(TimestampTz now)
 {
-	Snapshot	snapshot = RegisterSnapshot(qt_catalog_snapshot());
-	List	   *members = qt_member_catalog_members(0, snapshot);
-	int		   *numbers = palloc(sizeof(int) * (list_length(members) + 1));
+	List	   *members = sweep_states();
 	int			done = 0;		/* group */
 	int			count = 0;
 	ListCell   *lc;
-
-	UnregisterSnapshot(snapshot);
-	foreach(lc, members)
-		numbers[foreach_current_index(lc)] = ((QtMemberRow *) lfirst(lc))->member_no;
-	qt_member_state_sweep(MyDatabaseId, now, numbers, list_length(members));
 
 	foreach(lc, members)
 	{
 		QtMemberRow *row = lfirst(lc);
 		QtMemberKey key = member_key(row->member_no);
-		Roster		roster;
-		int			before;
 
-		if (!qt_member_state_overdue(&key, row->session_ms, now) || row->group_id == done)
+		if (row->group_id == done || !qt_member_state_overdue(&key, row->session_ms, now))
 			continue;
 		done = row->group_id;
-		if (!qt_group_try_lock_exclusive(row->group_id) ||
-			!load(&roster, row->group_id, now))
-			continue;
-		before = list_length(roster.members);
-		balance(&roster);
-		count += before - list_length(roster.members);
+		count += expire_in_group(row->group_id, now);
+		CHECK_FOR_INTERRUPTS();
 	}
 	return count;
+}
+
+/* Forget in shared memory who is no member (any more); the list of those who are. */
+static List *
+sweep_states(void)
+{
+	Snapshot	snapshot = RegisterSnapshot(qt_catalog_snapshot());
+	List	   *members = qt_member_catalog_members(0, snapshot);
+	int		   *numbers = palloc(sizeof(int) * (list_length(members) + 1));
+	ListCell   *lc;
+
+	UnregisterSnapshot(snapshot);
+	foreach(lc, members)
+		numbers[foreach_current_index(lc)] = ((QtMemberRow *) lfirst(lc))->member_no;
+	qt_member_state_sweep(MyDatabaseId, numbers, list_length(members));
+	pfree(numbers);
+	return members;
+}
+
+static int
+expire_in_group(int group_id, TimestampTz now)
+{
+	Roster		roster;
+	int			before;
+
+	if (!open_roster(&roster, group_id, now))
+		return 0;
+	before = list_length(roster.members);
+	balance(&roster);
+	close_roster(&roster);
+	return before - list_length(roster.members);
 }
 
 TimestampTz
@@ -518,6 +567,48 @@ qt_member_last_seen(int member_no)
 
 /* ---- a group that we have for ourselves */
 
+/* The group for ourselves, by try. */
+static bool
+open_roster(Roster *roster, int group_id, TimestampTz now)
+{
+	if (!qt_group_try_lock_exclusive(group_id))
+		return false;
+	if (load(roster, group_id, now))
+		return true;
+	roster->group.group_id = group_id;
+	close_roster(roster);
+	return false;
+}
+
+/* Nothing that was not written is locked any more: the caller may be about to wait. */
+static void
+close_roster(const Roster *roster)
+{
+	ListCell   *lc;
+
+	if (roster->changed)
+		return;
+	foreach(lc, roster->subjects)
+		UnlockRelationOid(((Subject *) lfirst(lc))->topic->relation, AccessShareLock);
+	lock_tables(false);
+	qt_group_unlock_exclusive(roster->group.group_id);
+}
+
+/* From the read of a row to its update nobody may give it another place. */
+static void
+lock_tables(bool lock)
+{
+	Oid			tables[] = {qt_member_catalog_table(), qt_catalog_table("ownership")};
+
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		if (lock)
+			LockRelationOid(tables[i], RowExclusiveLock);
+		else
+			UnlockRelationOid(tables[i], RowExclusiveLock);
+	}
+}
+
 /*
  * False if the group is gone, or one of its topics is being altered or
  * dropped.  Its topics are locked against that.
@@ -528,10 +619,7 @@ load(Roster *roster, int group_id, TimestampTz now)
 	List	   *members;
 	ListCell   *lc;
 
-	/* from the read of a row to its update nobody may give it another place */
-	LockRelationOid(qt_member_catalog_table(), RowExclusiveLock);
-	LockRelationOid(qt_catalog_table("ownership"), RowExclusiveLock);
-
+	lock_tables(true);
 	memset(roster, 0, sizeof(*roster));
 	roster->now = now;
 	if (!qt_group_catalog_get(group_id, &roster->group))
@@ -559,7 +647,10 @@ load(Roster *roster, int group_id, TimestampTz now)
 		if (!row->fenced)
 			roster->members = lappend(roster->members, row);
 		else if (qt_member_state_expire(&key, row->session_ms, now))
+		{
 			qt_member_catalog_delete(row);
+			roster->changed = true;
+		}
 	}
 	return true;
 }

@@ -68,7 +68,8 @@ extern void qt_member_join(const QtJoinRequest *request, QtMember *member);
 /*
  * A member presents an epoch: it is there, and has given up what was to be
  * revoked up to that epoch.  Errors: QT002 the epoch is not the member's, QT004
- * there is no such member (any more), QT003, 42704, 42501.
+ * there is no such member (any more), QT003, 42704 no such group, or its topics
+ * were dropped, 42501.
  */
 extern void qt_member_present(QtMember *member, const char *group,
 							  const char *member_id, int epoch);

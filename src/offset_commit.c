@@ -71,7 +71,10 @@ find_group(const char *name, const QtOffsetToCommit *offsets, int count, QtGroup
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" does not exist", name)));
-	qt_group_check_use(row, count > 0 ? offsets[0].topic : NULL);
+	for (int i = 0; i < count; i++)
+		qt_group_check_use(row, offsets[i].topic);
+	if (count == 0)
+		qt_group_check_use(row, NULL);
 }
 
 /* The partitions in the order in which they are locked. */
