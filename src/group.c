@@ -39,6 +39,8 @@ static QtGroupStatus make_group(QtGroup *group);
 static void insert_group_topic(QtGroup *group, QtStartAt start_at, TimestampTz start_time);
 static void report_start(const QtGroup *group, int partition, const QtPosition *position,
 						 int64 log_start_offset, int64 start);
+static const QtMemberRow *find_live(List *members);
+static void report_member(const QtGroupRow *row, const QtMemberRow *member);
 static void lock_position(const QtPositionId *id, const char *name);
 static void lock_late_commits(QtGroup *group, int gt_id, int partition);
 
@@ -71,26 +73,32 @@ qt_group_close(const QtGroup *group)
 	unlock_topic(group);
 }
 
+bool
+qt_group_has_start(const QtGroup *group, int number, const QtPosition *position, int64 *start)
+{
+	QtPartition *partition = qt_topic_partition(group->topic, number);
+
+	if (position->n == 0)
+	{
+		*start = partition->log_start_offset;
+		/* a partition that was added later is read from its beginning */
+		return number >= group->in_topic.partitions ||
+			group->in_topic.start_at == QT_START_EARLIEST;
+	}
+	*start = position->next_offset;
+	return *start >= partition->log_start_offset &&
+		*start <= qt_partition_next_offset(partition);
+}
+
 int64
 qt_group_start(const QtGroup *group, int number, const QtPosition *position, bool *moved)
 {
-	QtPartition *partition = qt_topic_partition(group->topic, number);
-	int64		log_start_offset = partition->log_start_offset;
+	int64		log_start_offset = qt_topic_partition(group->topic, number)->log_start_offset;
 	int64		start;
 
-	*moved = false;
-	if (position->n == 0)
-	{
-		/* a partition that was added later is read from its beginning */
-		if (number >= group->in_topic.partitions ||
-			group->in_topic.start_at == QT_START_EARLIEST)
-			return log_start_offset;
-	}
-	else if (position->next_offset >= log_start_offset &&
-			 position->next_offset <= qt_partition_next_offset(partition))
-		return position->next_offset;
-
-	*moved = true;
+	*moved = !qt_group_has_start(group, number, position, &start);
+	if (!*moved)
+		return start;
 	if (group->in_topic.start_at == QT_START_NONE)
 		report_start(group, number, position, log_start_offset, -1);
 	start = qt_group_start_offset(group, number);
@@ -198,31 +206,52 @@ void
 qt_group_refuse_members(const QtGroupRow *row, bool read_only)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	List	   *members = NIL;
-	bool		alone = false;
+	List	   *members;
 	ListCell   *lc;
 
-	if (row->group_epoch > 0)
-		members = qt_member_catalog_members(row->group_id, SnapshotSelf);
+	if (row->group_epoch == 0)
+		return;
+	members = qt_member_catalog_members(row->group_id, SnapshotSelf);
+	if (find_live(members) == NULL)
+		return;
+	if (read_only || !qt_group_try_lock_exclusive(row->group_id))
+		report_member(row, find_live(members));
+
+	qt_member_catalog_lock(true);
+	members = qt_member_catalog_members(row->group_id, SnapshotSelf);
 	foreach(lc, members)
 	{
 		QtMemberRow *member = lfirst(lc);
 		QtMemberKey key = {MyDatabaseId, qt_member_catalog_table(), member->member_no};
 
-		if (member->fenced)
-			continue;
-		alone = !read_only && qt_group_try_lock_exclusive(row->group_id);
-		if (!alone || !qt_member_state_expire(&key, member->session_ms, now))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("consumer group \"%s\" has members", row->name),
-					 errdetail("Member \"%s\" has joined it; its partitions are assigned to its members.",
-							   member->member_id),
-					 errhint("Use poll_records() and commit_offsets(), or another group, or wait until the members have left.")));
+		if (!member->fenced && !qt_member_state_expire(&key, member->session_ms, now))
+			report_member(row, member);
 	}
-	if (alone)
-		foreach(lc, members)
-			qt_member_catalog_delete(lfirst(lc));
+	foreach(lc, members)
+		qt_member_catalog_delete(lfirst(lc));
+}
+
+/* The first one that was not fenced, or NULL. */
+static const QtMemberRow *
+find_live(List *members)
+{
+	ListCell   *lc;
+
+	foreach(lc, members)
+		if (!((QtMemberRow *) lfirst(lc))->fenced)
+			return lfirst(lc);
+	return NULL;
+}
+
+static void
+report_member(const QtGroupRow *row, const QtMemberRow *member)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("consumer group \"%s\" has members", row->name),
+			 errdetail("Member \"%s\" has joined it; its partitions are assigned to its members.",
+					   member->member_id),
+			 errhint("Use poll_records() and commit_offsets(), or another group, or wait until the members have left.")));
 }
 
 void
@@ -258,6 +287,7 @@ qt_group_delete(const char *name)
 		if (qt_topic_lookup_id(in_topic->topic_id, true) == group.topic)
 			lock_late_commits(&group, in_topic->gt_id, -1);
 	}
+	qt_member_catalog_lock(true);
 	foreach(lc, qt_member_catalog_members(group.row.group_id, SnapshotSelf))
 		qt_member_catalog_delete(lfirst(lc));
 	foreach(lc, qt_group_catalog_topics(group.row.group_id))

@@ -41,6 +41,10 @@ extern QtGroupStatus qt_group_open(QtGroup *group, const char *name, QtTopic *to
 								   bool create);
 extern void qt_group_close(const QtGroup *group);
 
+/* Does the position say where to read?  If not, qt_group_start does. */
+extern bool qt_group_has_start(const QtGroup *group, int partition,
+							   const QtPosition *position, int64 *start);
+
 /*
  * Where to read in a partition whose position is given.  *moved says that this
  * is not the position.  QT001 if there is none, or it is out of range, and the

@@ -13,6 +13,7 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -52,6 +53,20 @@ Oid
 qt_member_catalog_table(void)
 {
 	return qt_catalog_table("members");
+}
+
+void
+qt_member_catalog_lock(bool lock)
+{
+	Oid			tables[] = {qt_catalog_table("members"), qt_catalog_table("ownership")};
+
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		if (lock)
+			LockRelationOid(tables[i], RowExclusiveLock);
+		else
+			UnlockRelationOid(tables[i], RowExclusiveLock);
+	}
 }
 
 /* ---- members ---- */

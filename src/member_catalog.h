@@ -46,6 +46,12 @@ typedef struct QtOwnership
 	ItemPointerData tid;		/* when read */
 } QtOwnership;
 
+/*
+ * Lock or unlock the tables against those who would give rows another place,
+ * like VACUUM FULL: from the read of a row to its update.
+ */
+extern void qt_member_catalog_lock(bool lock);
+
 /* Members.  Lists are of QtMemberRow, by member_id; 0: of all groups. */
 extern bool qt_member_catalog_find(int group_id, const char *member_id, Snapshot snapshot,
 								   QtMemberRow *row);

@@ -64,13 +64,13 @@ static void check_epoch(const QtMemberRow *row, int group_epoch, int epoch);
 static void note_seen(const QtMemberRow *row);
 static void check_rights(const QtMember *member);
 static void check_topics(const QtMember *member);
+static QtMemberRow *find_again(const Roster *roster, const QtMember *member, int epoch);
 static void acknowledge(const QtMember *member, int epoch);
 static void take_care(const QtMember *member);
 static List *sweep_states(void);
 static int	expire_in_group(int group_id, TimestampTz now);
 static bool open_roster(Roster *roster, int group_id, TimestampTz now);
 static void close_roster(const Roster *roster);
-static void lock_tables(bool lock);
 static bool load(Roster *roster, int group_id, TimestampTz now);
 static void load_or_throw(Roster *roster, const QtGroupRow *group);
 static QtMemberRow *roster_member(const Roster *roster, const char *member_id);
@@ -261,9 +261,7 @@ qt_member_leave(const char *group, const char *member_id, int epoch)
 
 	qt_group_lock_exclusive(member.group.group_id, group);
 	load_or_throw(&roster, &member.group);
-	row = roster_member(&roster, member_id);
-	if (row == NULL || row->member_no != member.row.member_no)
-		report_unknown(member_id);
+	row = find_again(&roster, &member, epoch);
 	remove_member(&roster, row);
 	balance(&roster);
 }
@@ -448,6 +446,22 @@ check_topics(const QtMember *member)
 				 errhint("Join again.")));
 }
 
+/* A member that may have lost its place since it was read. */
+static QtMemberRow *
+find_again(const Roster *roster, const QtMember *member, int epoch)
+{
+	const char *member_id = member->row.member_id;
+	QtMemberRow *row = roster_member(roster, member_id);
+	QtMemberRow now;
+
+	if (row != NULL && row->member_no == member->row.member_no)
+		return row;
+	if (qt_member_catalog_find(member->row.group_id, member_id, SnapshotSelf, &now))
+		check_epoch(&now, roster->group.group_epoch, epoch);
+	report_unknown(member_id);
+	return NULL;
+}
+
 /* The member presents a new epoch: what was to be revoked is free. */
 static void
 acknowledge(const QtMember *member, int epoch)
@@ -459,9 +473,7 @@ acknowledge(const QtMember *member, int epoch)
 
 	qt_group_lock_exclusive(member->group.group_id, member->group_name);
 	load_or_throw(&roster, &member->group);
-	row = roster_member(&roster, member->row.member_id);
-	if (row == NULL || row->member_no != member->row.member_no)
-		report_unknown(member->row.member_id);
+	row = find_again(&roster, member, epoch);
 
 	if (row->member_epoch < epoch)
 	{
@@ -590,23 +602,8 @@ close_roster(const Roster *roster)
 		return;
 	foreach(lc, roster->subjects)
 		UnlockRelationOid(((Subject *) lfirst(lc))->topic->relation, AccessShareLock);
-	lock_tables(false);
+	qt_member_catalog_lock(false);
 	qt_group_unlock_exclusive(roster->group.group_id);
-}
-
-/* From the read of a row to its update nobody may give it another place. */
-static void
-lock_tables(bool lock)
-{
-	Oid			tables[] = {qt_member_catalog_table(), qt_catalog_table("ownership")};
-
-	for (int i = 0; i < lengthof(tables); i++)
-	{
-		if (lock)
-			LockRelationOid(tables[i], RowExclusiveLock);
-		else
-			UnlockRelationOid(tables[i], RowExclusiveLock);
-	}
 }
 
 /*
@@ -619,7 +616,7 @@ load(Roster *roster, int group_id, TimestampTz now)
 	List	   *members;
 	ListCell   *lc;
 
-	lock_tables(true);
+	qt_member_catalog_lock(true);
 	memset(roster, 0, sizeof(*roster));
 	roster->now = now;
 	if (!qt_group_catalog_get(group_id, &roster->group))

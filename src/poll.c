@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -174,15 +175,22 @@ find_start(Look *look, const QtPositionId *id, QtGroup *group, int64 *from_offse
 	bool		moved;
 
 	qt_group_catalog_read_position(id->gt_id, id->partition, false, &position);
-	*from_offset = qt_group_start(group, id->partition, &position, &moved);
-	if (!moved)
+	if (qt_group_has_start(group, id->partition, &position, from_offset))
 		return true;
 
-	if (!qt_position_try_lock(id))
+	/* as all who move positions, to the end of the transaction */
+	if (!ConditionalLockRelationOid(id->topic->relation, AccessShareLock))
 		return false;
+	qt_topic_refresh(id->topic);
+	if (!qt_position_try_lock(id))
+	{
+		UnlockRelationOid(id->topic->relation, AccessShareLock);
+		return false;
+	}
 	if (!qt_member_owns(&look->member, look->request->epoch, id))
 	{
 		qt_position_unlock(id);
+		UnlockRelationOid(id->topic->relation, AccessShareLock);
 		return false;
 	}
 	qt_group_catalog_read_position(id->gt_id, id->partition, true, &position);
