@@ -303,6 +303,8 @@ qt_group_delete_offsets(const char *name, QtTopic *topic, int partition)
 	require_group(&group);
 	lock_topic(&group);
 	qt_group_lock_exclusive(group.row.group_id, name);
+	/* it may have got members, or be another one, meanwhile */
+	require_group(&group);
 	if (!qt_group_catalog_find_topic(group.row.group_id, topic->id, &group.in_topic))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

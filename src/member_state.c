@@ -58,6 +58,13 @@ qt_member_state_seen(const QtMemberKey *key, int session_ms, TimestampTz now)
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	entry = enter(key, session_ms, now);
+	if (entry == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many members of consumer groups"),
+				 errdetail("At most %d members of all databases are possible.",
+						   qt_guc_max_members),
+				 errhint("Increase qtopic.max_members and restart the server.")));
 	expired = entry->expired;
 	if (!expired)
 		entry->last_seen = Max(entry->last_seen, now);
@@ -73,7 +80,9 @@ qt_member_state_expire(const QtMemberKey *key, int session_ms, TimestampTz now)
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	entry = enter(key, session_ms, now);
-	entry->expired = expired = is_overdue(entry, now);
+	expired = entry == NULL || is_overdue(entry, now);
+	if (entry != NULL)
+		entry->expired = expired;
 	LWLockRelease(lock);
 	return expired;
 }
@@ -81,10 +90,12 @@ qt_member_state_expire(const QtMemberKey *key, int session_ms, TimestampTz now)
 bool
 qt_member_state_overdue(const QtMemberKey *key, int session_ms, TimestampTz now)
 {
+	Entry	   *entry;
 	bool		overdue;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	overdue = is_overdue(enter(key, session_ms, now), now);
+	entry = enter(key, session_ms, now);
+	overdue = entry == NULL || is_overdue(entry, now);
 	LWLockRelease(lock);
 	return overdue;
 }
@@ -150,7 +161,7 @@ qt_member_state_sweep(Oid database, const int *keep, int count)
 	LWLockRelease(lock);
 }
 
-/* The entry of a member, made if need be; throws if the table is full. */
+/* The entry of a member, made if need be; NULL if the table is full. */
 static Entry *
 enter(const QtMemberKey *key, int session_ms, TimestampTz now)
 {
@@ -163,12 +174,7 @@ enter(const QtMemberKey *key, int session_ms, TimestampTz now)
 		if (hash_get_num_entries(table) < qt_guc_max_members)
 			entry = hash_search(table, key, HASH_ENTER_NULL, NULL);
 		if (entry == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("too many members of consumer groups"),
-					 errdetail("At most %d members of all databases are possible.",
-							   qt_guc_max_members),
-					 errhint("Increase qtopic.max_members and restart the server.")));
+			return NULL;
 		entry->expired = false;
 		entry->last_seen = now;
 	}

@@ -31,7 +31,10 @@ extern void qt_member_state_shmem_init(LWLock *lock);
  */
 extern bool qt_member_state_seen(const QtMemberKey *key, int session_ms, TimestampTz now);
 
-/* Was it not seen for its session_ms?  If so, it never is again. */
+/*
+ * Was it not seen for its session_ms?  If so, it never is again.  One that is
+ * not known, and for which there is no room, has to go.
+ */
 extern bool qt_member_state_expire(const QtMemberKey *key, int session_ms, TimestampTz now);
 
 /* The same, without consequences. */

@@ -55,10 +55,9 @@ static char *make_member_id(void);
 static void replace_member(Roster *roster, const QtJoinRequest *request,
 						   const QtMemberRow *new);
 static void hand_target_on(Roster *roster, int from, int to);
-static void read_member(QtMember *member, const char *group, const char *member_id,
-						bool *needs_care);
+static void read_member(QtMember *member, const char *group, const char *member_id);
 static void collect_owned(QtMember *member, QtGroupTopicRow *in_topic, QtTopic *topic,
-						  List *rows, bool *needs_care);
+						  List *rows);
 static bool any_overdue(int group_id, Snapshot snapshot);
 static void check_epoch(const QtMemberRow *row, int group_epoch, int epoch);
 static void note_seen(const QtMemberRow *row);
@@ -100,7 +99,6 @@ qt_member_join(const QtJoinRequest *request, QtMember *member)
 	QtMemberRow row = {0};
 	QtMemberKey key;
 	Roster		roster;
-	bool		needs_care;
 
 	lock_topics(request);
 	qt_group_open_alone(request->group, request->topics, request->topic_count, &group);
@@ -124,7 +122,7 @@ qt_member_join(const QtJoinRequest *request, QtMember *member)
 
 	/* it may be the first whose session can end */
 	qt_worker_tell(QT_NEWS_MEMBERS);
-	read_member(member, request->group, row.member_id, &needs_care);
+	read_member(member, request->group, row.member_id);
 }
 
 /* Keeps drop_topic away; before the group, as everybody does. */
@@ -229,10 +227,7 @@ hand_target_on(Roster *roster, int from, int to)
 void
 qt_member_present(QtMember *member, const char *group, const char *member_id, int epoch)
 {
-	bool		needs_care;
-	bool		ignored;
-
-	read_member(member, group, member_id, &needs_care);
+	read_member(member, group, member_id);
 	check_rights(member);
 	check_epoch(&member->row, member->group.group_epoch, epoch);
 	check_topics(member);
@@ -240,11 +235,11 @@ qt_member_present(QtMember *member, const char *group, const char *member_id, in
 	qt_debug_point("member-read");
 	if (epoch > member->row.member_epoch)
 		acknowledge(member, epoch);
-	else if (needs_care)
+	else if (member->needs_care)
 		take_care(member);
 	else
 		return;
-	read_member(member, group, member_id, &ignored);
+	read_member(member, group, member_id);
 }
 
 void
@@ -253,9 +248,8 @@ qt_member_leave(const char *group, const char *member_id, int epoch)
 	QtMember	member;
 	QtMemberRow *row;
 	Roster		roster;
-	bool		ignored;
 
-	read_member(&member, group, member_id, &ignored);
+	read_member(&member, group, member_id);
 	check_rights(&member);
 	check_epoch(&member.row, member.group.group_epoch, epoch);
 
@@ -308,12 +302,9 @@ qt_member_owns(const QtMember *member, int epoch, const QtPositionId *id)
 	return owns;
 }
 
-/*
- * All that concerns a member, of one snapshot.  needs_care says that there is
- * something to do in the group that nobody else may come to do.
- */
+/* All that concerns a member, of one snapshot. */
 static void
-read_member(QtMember *member, const char *group, const char *member_id, bool *needs_care)
+read_member(QtMember *member, const char *group, const char *member_id)
 {
 	Snapshot	snapshot = RegisterSnapshot(qt_catalog_snapshot());
 	ListCell   *lc;
@@ -327,7 +318,6 @@ read_member(QtMember *member, const char *group, const char *member_id, bool *ne
 	if (!qt_member_catalog_find(member->group.group_id, member_id, snapshot, &member->row))
 		report_unknown(member_id);
 
-	*needs_care = false;
 	member->topics = palloc(sizeof(QtTopic *) * Max(member->row.topic_count, 1));
 	foreach(lc, qt_group_catalog_topics(member->group.group_id))
 	{
@@ -338,17 +328,16 @@ read_member(QtMember *member, const char *group, const char *member_id, bool *ne
 			continue;
 		member->topics[member->topic_count++] = topic;
 		collect_owned(member, in_topic, topic,
-					  qt_member_catalog_ownership(in_topic->gt_id, snapshot), needs_care);
+					  qt_member_catalog_ownership(in_topic->gt_id, snapshot));
 	}
 	if (!qt_worker_is_running() && any_overdue(member->group.group_id, snapshot))
-		*needs_care = true;
+		member->needs_care = true;
 	UnregisterSnapshot(snapshot);
 }
 
 /* What the member owns of a topic and is to keep. */
 static void
-collect_owned(QtMember *member, QtGroupTopicRow *in_topic, QtTopic *topic, List *rows,
-			  bool *needs_care)
+collect_owned(QtMember *member, QtGroupTopicRow *in_topic, QtTopic *topic, List *rows)
 {
 	Size		size = sizeof(QtOwnedPartition) * (member->owned_count + list_length(rows) + 1);
 	ListCell   *lc;
@@ -360,7 +349,7 @@ collect_owned(QtMember *member, QtGroupTopicRow *in_topic, QtTopic *topic, List 
 		QtOwnedPartition *owned = &member->owned[member->owned_count];
 
 		if (row->target == member->row.member_no && row->owner == 0)
-			*needs_care = true;
+			member->needs_care = true;
 		if (row->owner != member->row.member_no || row->revoke_epoch != 0)
 			continue;
 		owned->topic = topic;
@@ -370,7 +359,7 @@ collect_owned(QtMember *member, QtGroupTopicRow *in_topic, QtTopic *topic, List 
 		member->owned_count++;
 	}
 	if (list_length(rows) < topic->partition_count)
-		*needs_care = true;
+		member->needs_care = true;
 }
 
 static bool

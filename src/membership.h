@@ -45,6 +45,8 @@ typedef struct QtMember
 	QtTopic   **topics;			/* that it wants */
 	int			owned_count;
 	QtOwnedPartition *owned;	/* by topic and partition */
+	bool		needs_care;		/* there is something to do in the group that
+								 * nobody else may come to do */
 } QtMember;
 
 typedef struct QtJoinRequest

@@ -52,6 +52,7 @@ static void find_candidates(Look *look);
 static int	compare_attempts(const void *a, const void *b);
 static void read_partition(Look *look, Candidate *candidate);
 static bool find_start(Look *look, const QtPositionId *id, QtGroup *group, int64 *from_offset);
+static bool read_position(const QtPositionId *id, QtPosition *position);
 static bool must_return(const Look *look);
 static void begin_wait(const Look *look);
 static void sleep_until_news(const Look *look, TimestampTz deadline);
@@ -174,7 +175,8 @@ find_start(Look *look, const QtPositionId *id, QtGroup *group, int64 *from_offse
 	QtPosition	position;
 	bool		moved;
 
-	qt_group_catalog_read_position(id->gt_id, id->partition, false, &position);
+	if (!read_position(id, &position))
+		return false;
 	if (qt_group_has_start(group, id->partition, &position, from_offset))
 		return true;
 
@@ -198,6 +200,23 @@ find_start(Look *look, const QtPositionId *id, QtGroup *group, int64 *from_offse
 	if (moved)
 		qt_position_move(id, &position, *from_offset, 0, NULL);
 	else
+		qt_position_unlock(id);
+	return true;
+}
+
+/*
+ * Without its lock a position is read with an MVCC snapshot, which SERIALIZABLE
+ * watches: members of different partitions would fail each other.
+ */
+static bool
+read_position(const QtPositionId *id, QtPosition *position)
+{
+	bool		lock = IsolationIsSerializable();
+
+	if (lock && !qt_position_try_lock(id))
+		return false;
+	qt_group_catalog_read_position(id->gt_id, id->partition, lock, position);
+	if (lock)
 		qt_position_unlock(id);
 	return true;
 }
@@ -227,12 +246,12 @@ begin_wait(const Look *look)
 static void
 sleep_until_news(const Look *look, TimestampTz deadline)
 {
-	TimestampTz look_again =
-		TimestampTzPlusMilliseconds(look->at, Min(qt_worker_recheck_ms(),
-												  look->member.row.session_ms / 3));
+	/* nobody wakes for a partition that its last owner has let go */
+	long		look_ms = look->member.needs_care ? LOOK_MS :
+		Min(qt_worker_recheck_ms(), look->member.row.session_ms / 3);
+	TimestampTz look_again = Min(TimestampTzPlusMilliseconds(look->at, look_ms), deadline);
 	bool		woken = false;
 
-	look_again = Min(look_again, deadline);
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
