@@ -14,7 +14,7 @@ CREATE FUNCTION heartbeat(consumer_group text, member_id text, INOUT member_epoc
 	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'qtopic_heartbeat';
 COMMENT ON FUNCTION heartbeat(text, text, integer) IS
-	'Says that a member is there, and returns the epoch to present next and the partitions that it owns.  By presenting an epoch the member acknowledges that it has given up what the assignment that came with it did not contain; only then do those partitions go to others.  Every other call of a member is a heartbeat as well.  Errors: QT002 the epoch is not the member''s, or its instance_id was taken over, QT004 there is no such member (any more), QT003 try again, 42704, 42501, 25006.';
+	'Says that a member is there, and returns the epoch to present next and the partitions that it owns.  By presenting an epoch the member acknowledges that it has given up what the assignment that came with it did not contain; only then do those partitions go to others.  Every other call of a member is a heartbeat as well.  Errors: QT002 the epoch is not the member''s, or its instance_id was taken over, QT004 there is no such member (any more), QT003 try again, 42704 no such group, or all topics of the member were dropped (join again, also for new ones of the same names), 42501, 25006.';
 
 CREATE FUNCTION leave_group(consumer_group text, member_id text, member_epoch integer)
 	RETURNS void
@@ -31,7 +31,7 @@ CREATE FUNCTION poll_records(consumer_group text, member_id text, member_epoch i
 	LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 500
 	AS 'MODULE_PATHNAME', 'qtopic_poll_records';
 COMMENT ON FUNCTION poll_records(text, text, integer, integer, interval, integer) IS
-	'Returns records of the partitions that the member owns, from the committed positions on: without commit_offsets() the same ones again.  At most max_records (> 0) and about max_bytes of keys, values and headers (> 0, but always one record); when there is none, waits up to max_wait (bounded by qtopic.max_wait), but not when the group has moved to another epoch: then heartbeat() says what has changed.  Needs SELECT on the topics'' relations.  Errors: those of heartbeat(); QT001 position out of range in a group that starts at "none"; 22023, 22021 not valid text.';
+	'Returns records of the partitions that the member owns, from the committed positions on: without commit_offsets() the same ones again.  At most max_records (> 0) and about max_bytes of keys, values and headers (> 0, but always one record); when there is none, waits up to max_wait (bounded by qtopic.max_wait), but not when the group has moved to another epoch: then heartbeat() says what has changed.  Records of a partition that is to be given up are not returned any more; it goes to its new owner only when the member calls heartbeat() and presents the epoch that it returns, so call that in each turn.  Needs SELECT on the topics'' relations.  Errors: those of heartbeat(); QT001 position out of range in a group that starts at "none"; 22023, 22021 not valid text.';
 
 CREATE FUNCTION poll_records_bytea(consumer_group text, member_id text, member_epoch integer,
 								   max_records integer DEFAULT 500, max_wait interval DEFAULT '0',

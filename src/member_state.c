@@ -17,6 +17,9 @@
 /* Nobody is away for longer than the longest session and comes back. */
 #define STALE_MS		(60 * 60 * 1000)
 
+/* One of that age may belong to a transaction that has not committed yet. */
+#define YOUNG_MS		10000
+
 typedef struct Entry
 {
 	QtMemberKey key;			/* hash key */
@@ -29,6 +32,7 @@ static HTAB *table = NULL;
 static LWLock *lock = NULL;
 
 static Entry *enter(const QtMemberKey *key, int session_ms, TimestampTz now);
+static int	compare_numbers(const void *a, const void *b);
 static bool is_overdue(const Entry *entry, TimestampTz now);
 static void sweep_stale(TimestampTz now);
 
@@ -58,6 +62,10 @@ qt_member_state_seen(const QtMemberKey *key, int session_ms, TimestampTz now)
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	entry = enter(key, session_ms, now);
+	expired = entry != NULL && entry->expired;
+	if (entry != NULL && !expired)
+		entry->last_seen = Max(entry->last_seen, now);
+	LWLockRelease(lock);
 	if (entry == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -65,10 +73,6 @@ qt_member_state_seen(const QtMemberKey *key, int session_ms, TimestampTz now)
 				 errdetail("At most %d members of all databases are possible.",
 						   qt_guc_max_members),
 				 errhint("Increase qtopic.max_members and restart the server.")));
-	expired = entry->expired;
-	if (!expired)
-		entry->last_seen = Max(entry->last_seen, now);
-	LWLockRelease(lock);
 	return !expired;
 }
 
@@ -142,8 +146,9 @@ qt_member_state_is_full(void)
 }
 
 void
-qt_member_state_sweep(Oid database, const int *keep, int count)
+qt_member_state_sweep(Oid database, Oid members, const int *keep, int count)
 {
+	TimestampTz young = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), -YOUNG_MS);
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
 
@@ -151,14 +156,21 @@ qt_member_state_sweep(Oid database, const int *keep, int count)
 	hash_seq_init(&status, table);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		bool		kept = entry->key.database != database;
-
-		for (int i = 0; i < count && !kept; i++)
-			kept = keep[i] == entry->key.member_no;
-		if (!kept)
-			(void) hash_search(table, &entry->key, HASH_REMOVE, NULL);
+		if (entry->key.database != database)
+			continue;
+		if (entry->key.members == members &&
+			(entry->last_seen > young ||
+			 bsearch(&entry->key.member_no, keep, count, sizeof(int), compare_numbers)))
+			continue;
+		(void) hash_search(table, &entry->key, HASH_REMOVE, NULL);
 	}
 	LWLockRelease(lock);
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	return *(const int *) a < *(const int *) b ? -1 : *(const int *) a > *(const int *) b;
 }
 
 /* The entry of a member, made if need be; NULL if the table is full. */
@@ -176,7 +188,7 @@ enter(const QtMemberKey *key, int session_ms, TimestampTz now)
 		if (entry == NULL)
 			return NULL;
 		entry->expired = false;
-		entry->last_seen = now;
+		entry->last_seen = GetCurrentTimestamp();
 	}
 	entry->session_ms = session_ms;
 	return entry;

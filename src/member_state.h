@@ -49,9 +49,9 @@ extern TimestampTz qt_member_state_next_due(Oid database);
 extern bool qt_member_state_is_full(void);
 
 /*
- * Forget members of a database that are not in a list of numbers.  One that
- * has just joined, and is not in it yet, is known again with its next call.
+ * Forget members of a database that are not in a list of numbers (ascending),
+ * or of another table of members.  Those seen a moment ago are spared.
  */
-extern void qt_member_state_sweep(Oid database, const int *keep, int count);
+extern void qt_member_state_sweep(Oid database, Oid members, const int *keep, int count);
 
 #endif							/* QTOPIC_MEMBER_STATE_H */

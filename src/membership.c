@@ -28,6 +28,9 @@
 /* Partitions handed over at a time: each one takes a lock. */
 #define HANDED_MAX		256
 
+/* Groups that are changed in one transaction of the worker. */
+#define EXPIRED_MAX		16
+
 /* A topic of a group. */
 typedef struct Subject
 {
@@ -67,10 +70,11 @@ static QtMemberRow *find_again(const Roster *roster, const QtMember *member, int
 static void acknowledge(const QtMember *member, int epoch);
 static void take_care(const QtMember *member);
 static List *sweep_states(void);
-static int	expire_in_group(int group_id, TimestampTz now);
+static bool expire_in_group(int group_id, TimestampTz now, int *count);
 static bool open_roster(Roster *roster, int group_id, TimestampTz now);
 static void close_roster(const Roster *roster);
 static bool load(Roster *roster, int group_id, TimestampTz now);
+static QtTopic *lock_topic(int topic_id);
 static void load_or_throw(Roster *roster, const QtGroupRow *group);
 static QtMemberRow *roster_member(const Roster *roster, const char *member_id);
 static void remove_member(Roster *roster, QtMemberRow *row);
@@ -504,6 +508,7 @@ qt_members_expire(TimestampTz now)
 {
 	List	   *members = sweep_states();
 	int			done = 0;		/* group */
+	int			groups = 0;
 	int			count = 0;
 	ListCell   *lc;
 
@@ -515,7 +520,8 @@ qt_members_expire(TimestampTz now)
 		if (row->group_id == done || !qt_member_state_overdue(&key, row->session_ms, now))
 			continue;
 		done = row->group_id;
-		count += expire_in_group(row->group_id, now);
+		if (expire_in_group(row->group_id, now, &count) && ++groups == EXPIRED_MAX)
+			break;
 		CHECK_FOR_INTERRUPTS();
 	}
 	return count;
@@ -533,23 +539,26 @@ sweep_states(void)
 	UnregisterSnapshot(snapshot);
 	foreach(lc, members)
 		numbers[foreach_current_index(lc)] = ((QtMemberRow *) lfirst(lc))->member_no;
-	qt_member_state_sweep(MyDatabaseId, numbers, list_length(members));
+	qsort(numbers, list_length(members), sizeof(int), compare_ints);
+	qt_member_state_sweep(MyDatabaseId, qt_member_catalog_table(), numbers, list_length(members));
 	pfree(numbers);
 	return members;
 }
 
-static int
-expire_in_group(int group_id, TimestampTz now)
+/* False if the group is in use. */
+static bool
+expire_in_group(int group_id, TimestampTz now, int *count)
 {
 	Roster		roster;
 	int			before;
 
 	if (!open_roster(&roster, group_id, now))
-		return 0;
+		return false;
 	before = list_length(roster.members);
 	balance(&roster);
+	*count += before - list_length(roster.members);
 	close_roster(&roster);
-	return before - list_length(roster.members);
+	return true;
 }
 
 TimestampTz
@@ -615,11 +624,9 @@ load(Roster *roster, int group_id, TimestampTz now)
 		Subject    *subject = palloc0(sizeof(Subject));
 
 		subject->in_topic = lfirst(lc);
-		subject->topic = qt_topic_lookup_id(subject->in_topic->topic_id, true);
-		if (subject->topic == NULL ||
-			!ConditionalLockRelationOid(subject->topic->relation, AccessShareLock))
+		subject->topic = lock_topic(subject->in_topic->topic_id);
+		if (subject->topic == NULL)
 			return false;
-		qt_topic_refresh(subject->topic);
 		subject->rows = qt_member_catalog_ownership(subject->in_topic->gt_id, SnapshotSelf);
 		roster->subjects = lappend(roster->subjects, subject);
 	}
@@ -639,6 +646,24 @@ load(Roster *roster, int group_id, TimestampTz now)
 		}
 	}
 	return true;
+}
+
+/* NULL if it is being dropped or altered, or was dropped. */
+static QtTopic *
+lock_topic(int topic_id)
+{
+	QtTopic    *topic = qt_topic_lookup_id(topic_id, true);
+	Oid			relation;
+
+	if (topic == NULL)
+		return NULL;
+	relation = topic->relation;
+	if (!ConditionalLockRelationOid(relation, AccessShareLock))
+		return NULL;
+	if (qt_topic_lookup_id(topic_id, true) == topic && topic->relation == relation)
+		return topic;
+	UnlockRelationOid(relation, AccessShareLock);
+	return NULL;
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -52,6 +53,7 @@ static void find_candidates(Look *look);
 static int	compare_attempts(const void *a, const void *b);
 static void read_partition(Look *look, Candidate *candidate);
 static bool find_start(Look *look, const QtPositionId *id, QtGroup *group, int64 *from_offset);
+static void unlock_position(const QtPositionId *id);
 static bool read_position(const QtPositionId *id, QtPosition *position);
 static bool must_return(const Look *look);
 static void begin_wait(const Look *look);
@@ -191,8 +193,7 @@ find_start(Look *look, const QtPositionId *id, QtGroup *group, int64 *from_offse
 	}
 	if (!qt_member_owns(&look->member, look->request->epoch, id))
 	{
-		qt_position_unlock(id);
-		UnlockRelationOid(id->topic->relation, AccessShareLock);
+		unlock_position(id);
 		return false;
 	}
 	qt_group_catalog_read_position(id->gt_id, id->partition, true, &position);
@@ -200,8 +201,15 @@ find_start(Look *look, const QtPositionId *id, QtGroup *group, int64 *from_offse
 	if (moved)
 		qt_position_move(id, &position, *from_offset, 0, NULL);
 	else
-		qt_position_unlock(id);
+		unlock_position(id);
 	return true;
+}
+
+static void
+unlock_position(const QtPositionId *id)
+{
+	qt_position_unlock(id);
+	UnlockRelationOid(id->topic->relation, AccessShareLock);
 }
 
 /*
@@ -270,12 +278,13 @@ sleep_until_news(const Look *look, TimestampTz deadline)
 static bool
 records_may_have_come(const Look *look)
 {
+	AcceptInvalidationMessages();
 	for (int i = 0; i < look->count; i++)
 	{
 		QtOwnedPartition *owned = look->candidates[i].owned;
 
-		qt_topic_refresh(owned->topic);
-		if (qt_partition_next_offset(qt_topic_partition(owned->topic, owned->partition)) >
+		/* what has become of the topic is for the look to find out */
+		if (!owned->topic->valid || qt_partition_next_offset(qt_topic_partition(owned->topic, owned->partition)) >
 			look->candidates[i].empty_to)
 			return true;
 	}

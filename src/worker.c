@@ -99,7 +99,7 @@ static JobState states[lengthof(jobs)];
 static int	current_job = -1;
 static MemoryContext job_context;
 
-static bool members_were_listed = false;
+static TimestampTz members_listed = 0;
 static volatile sig_atomic_t terminated = false;
 static Oid	extension = InvalidOid;
 static bool extension_is_gone = false;
@@ -490,14 +490,15 @@ expire_groups(TimestampTz now)
 }
 
 /*
- * The first time at once, as those that nobody has heard of since the server
- * was started have no timeout yet.
+ * At least once a minute, as one that nobody has heard of since the server was
+ * started, or since its join committed, has no timeout yet.
  */
 static TimestampTz
 members_due(void)
 {
 	qt_worker_take_news(QT_NEWS_MEMBERS);
-	return members_were_listed ? qt_members_next_due() : 0;
+	return members_listed == 0 ? 0 :
+		Min(qt_members_next_due(), TimestampTzPlusMilliseconds(members_listed, minute));
 }
 
 static void
@@ -505,7 +506,7 @@ expire_members(TimestampTz now)
 {
 	int			count = qt_members_expire(now);
 
-	members_were_listed = true;
+	members_listed = now;
 	if (count > 0)
 		ereport(LOG,
 				(errmsg_plural("%d member of consumer groups has not been heard of for its session timeout",
