@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/fmgrprotos.h"
+#include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -315,7 +316,10 @@ read_member(QtMember *member, const char *group, const char *member_id)
 
 	memset(member, 0, sizeof(*member));
 	member->group_name = group;
-	if (!qt_group_catalog_find_as_of(group, snapshot, &member->group))
+	/* a session that waits may find that the extension was dropped */
+	AcceptInvalidationMessages();
+	if (!OidIsValid(qt_member_catalog_table()) ||
+		!qt_group_catalog_find_as_of(group, snapshot, &member->group))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("consumer group \"%s\" does not exist", group)));
