@@ -82,6 +82,8 @@ SELECT * FROM join_group('member_forms', '{member_forms_1}', member_id => 'a');
 SELECT * FROM join_group('member_forms', '{member_forms_2}', member_id => 'b');
 SELECT * FROM join_group('member_forms', '{member_forms_1,member_forms_2}', member_id => 'c');
 SELECT member_id, target_assignment FROM members;
+SELECT * FROM join_group('member_forms', '{member_forms_1}', member_id => 'd');
+SELECT member_id, target_assignment FROM members;
 SELECT qtopic_internal.expire_members(now() + interval '1 hour') AS expired;
 SELECT delete_group('member_forms');
 
@@ -190,10 +192,11 @@ SELECT * FROM heartbeat('member_forms', 'd', 2);
 SELECT * FROM members;
 -- a fenced one may come back as another
 SELECT * FROM join_group('member_forms', '{member_forms_1}', instance_id => 'x', member_id => 'e', session_timeout => '30 min');
-SELECT * FROM join_group('member_forms', '{member_forms_1}', member_id => 'b', session_timeout => '30 min');
-SELECT * FROM members;
 -- with a member_id and another instance_id
 SELECT * FROM join_group('member_forms', '{member_forms_1}', instance_id => 'z', member_id => 'e', session_timeout => '30 min');
+SELECT * FROM members;
+SELECT * FROM join_group('member_forms', '{member_forms_1}', member_id => 'b', session_timeout => '30 min');
+SELECT * FROM members;
 SELECT member_id, instance_id, state FROM members;
 
 -- a member that was not heard of is removed, and its partitions are free
