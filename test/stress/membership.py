@@ -155,7 +155,7 @@ class Client:
         if gone:
             place.given_up.append((place.epoch, gone))
             if self.chance(0.5):        # done with it before that is acknowledged
-                self.commit(place, gone, dict(gone))
+                self.commit(place, gone)
         place.epoch, place.owns = epoch, owns
         return None
 
@@ -183,11 +183,11 @@ class Client:
                 self.past.append(old)
         place.given_up = [(epoch, work) for epoch, work in place.given_up if place.epoch <= epoch]
 
-    def commit(self, place, work, choice=None, stale=False):
+    def commit(self, place, work, stale=False, positions=None):
         """Commit some of the work, which is what is left of it afterwards."""
-        choice = choice or {key: work[key] for key in self.rng.sample(sorted(work), self.rng.randint(1, len(work)))}
-        positions = {key: (offsets[-1] if self.chance(0.7) else self.rng.choice(offsets)) + 1
-                     for key, offsets in choice.items()}
+        positions = positions or {
+            key: (work[key][-1] if self.chance(0.7) else self.rng.choice(work[key])) + 1
+            for key in self.rng.sample(sorted(work), self.rng.randint(1, len(work)))}
         call = f"SELECT {self.commit_call(place, positions)}; {ORDER}"
         stays_open = self.chance(0.3)
         try:
@@ -207,12 +207,13 @@ class Client:
             return
         self.add(event, order=order, kept=kept, end_s=self.end_s if stays_open else event["s"],
                  end_e=time.monotonic() if stays_open else event["e"])
-        if kept and not self.chance(0.1):               # or its answer is lost
+        if kept:
+            if self.chance(0.1):        # the answer is lost
+                self.commit(place, work, stale, positions)
             for key, position in positions.items():
-                left = [offset for offset in work[key] if offset >= position]
-                work.update({key: left})
-                if not left:
-                    del work[key]
+                left = [offset for offset in work.pop(key, ()) if offset >= position]
+                if left:
+                    work[key] = left
 
     def commit_call(self, place, positions):
         if len(positions) == 1 and self.chance(0.5):
@@ -265,11 +266,11 @@ class Client:
             self.haunt(self.rng.choice(self.past))
         elif self.place is None:
             self.join()
-        elif dice < 0.08:
+        elif dice < 0.065:
             self.die()
-        elif dice < 0.10:
+        elif dice < 0.075:
             time.sleep(self.rng.random())
-        elif dice < 0.11:
+        elif dice < 0.08:
             self.leave(self.place)
         elif dice < 0.40:
             self.heartbeat(self.place)
@@ -342,7 +343,7 @@ class Run:
 
     def expire(self, client, ahead=None):
         if not ahead:
-            time.sleep(client.rng.random() * 1.5)
+            time.sleep(client.rng.random() * 2)
             ahead = client.rng.choice(AHEAD)
         rows, event = client.run("expire", "SELECT qtopic_internal.expire_members(clock_timestamp() + "
                                  f"interval '{ahead} s')", None)

@@ -80,6 +80,7 @@ class Checker:
         self.counts = collections.Counter()
         self.lives = {}
         self.holds = collections.defaultdict(list)
+        self.reached = collections.defaultdict(list)    # key -> [(end of commit, position)]
         self.end = next(event for event in events if event["op"] == "end")
 
     def found(self, kind, text):
@@ -95,9 +96,9 @@ class Checker:
         self.check_owners()
         self.check_refused()
         self.check_served()
-        self.check_polls()
         for key in sorted(self.end["log"]):
             self.check_positions(key)
+        self.check_polls()
         return self
 
     # ---- lives, and what may have ended them
@@ -140,7 +141,7 @@ class Checker:
     def find_holds(self):
         for number, life in self.lives.items():
             answers = {}                # epoch -> what is owned then
-            held = {}                   # key -> since when
+            held = {}                   # key -> the answer that said so
             for call in sorted(life.calls + life.refused, key=lambda call: call["s"]):
                 known = answers.get(call.get("presents"))
                 if known is not None:   # this acknowledges that the rest is gone
@@ -153,19 +154,19 @@ class Checker:
                     self.found("shrunk", f"{describe(call)}: before, it was {sorted(answers[call['epoch']])}")
                 answers[call["epoch"]] = owns
                 for key in owns:
-                    if key in held and life.may_have_ended(held[key], call["e"]):
+                    if key in held and life.may_have_ended(held[key]["s"], call["e"]):
                         self.hold(life, key, held.pop(key), call["s"], number)
-                    held.setdefault(key, call["e"])
-            for key, since in held.items():
-                self.hold(life, key, since, math.inf, number)
+                    held.setdefault(key, call)
+            for key, answer in held.items():
+                self.hold(life, key, answer, math.inf, number)
         for holds in self.holds.values():
             holds.sort()
 
-    def hold(self, life, key, start, end, number):
-        """Until the first thing that may have ended it."""
-        end = min([end] + [max(first, start) for first, last in life.ends if last >= start])
-        if end > start:
-            self.holds[key].append(Hold(start, end, number))
+    def hold(self, life, key, answer, end, number):
+        """Until the first thing that may have ended it, be it before the answer came."""
+        end = min([end] + [first for first, last in life.ends if last >= answer["s"]])
+        if end > answer["e"]:
+            self.holds[key].append(Hold(answer["e"], end, number))
             self.counts["stretches of ownership"] += 1
 
     def check_owners(self):
@@ -205,15 +206,12 @@ class Checker:
     def check_served(self):
         for life in self.lives.values():
             for call in life.calls:
+                if call.get("stale"):
+                    self.counts[f"stale {call['op']} ok"] += 1
                 if call["s"] >= life.over:
                     self.found("after-death", describe(call))
 
     def check_polls(self):
-        commits = collections.defaultdict(list)     # key -> [(end, highest position until then)]
-        for event in sorted(self.of("commit"), key=lambda event: event["end_e"]):
-            for key, position in event["positions"].items() if event["kept"] else ():
-                before = commits[key][-1][1] if commits[key] else 0
-                commits[key].append((event["end_e"], max(before, position)))
         for event in self.of("poll"):
             for key, offsets in event["records"].items():
                 self.counts["records delivered"] += len(offsets)
@@ -221,9 +219,9 @@ class Checker:
                 start = bisect.bisect_left(log, offsets[0])
                 if offsets != log[start:start + len(offsets)]:
                     self.found("log", f"{describe(event)}: the log has {log[start:start + len(offsets)]}")
-                index = bisect.bisect_left(commits[key], (event["s"], -1))
-                if index and commits[key][index - 1][1] > offsets[0]:
-                    self.found("again", f"{describe(event)}: {key} was at {commits[key][index - 1][1]}")
+                at = max((position for end, position in self.reached[key] if end < event["s"]), default=0)
+                if at > offsets[0]:
+                    self.found("again", f"{describe(event)}: {key} was at {at}")
                 hold = self.holder(key, event["s"], event["e"], event["life"])
                 if hold:
                     self.found("foreign-poll", f"{describe(event)}: {key}: {show(hold)}")
@@ -246,19 +244,25 @@ class Checker:
                 other = moves.setdefault(n, event)
                 if other["positions"][key] != event["positions"][key]:
                     self.found("order", f"{key}: {describe(event)} and {describe(other)}")
-        log, passed, at, by = self.end["log"][key], 0, 0, None
+        log, passed, last = self.end["log"][key], 0, None
         for n in sorted(moves):
             event = moves[n]
             position = event["positions"][key]
             self.counts["moves of positions"] += 1
-            if position < at and not (event.get("stale") and by == event["life"]):
-                self.found("back", f"{describe(event)}: {key} was at {at} by member {by}")
+            if last and position < last["positions"][key]:
+                if last["life"] == event["life"] and (event.get("stale") or last.get("stale")):
+                    self.counts["members that disturbed themselves"] += 1
+                    self.reached[key].clear()
+                else:
+                    self.found("back", f"{describe(event)}: before, there was {describe(last)}")
+            self.reached[key].append((event["end_e"], position))
             for offset in log[bisect.bisect_left(log, passed):bisect.bisect_left(log, position)]:
                 if not any(end <= event["s"] and first <= offset <= last
                            for end, first, last in polled[event["life"]]):
                     self.found("skipped", f"{describe(event)}: {key} was at {passed}, and {offset} was not delivered to it")
                     break
-            passed, at, by = max(passed, position), position, event["life"]
+            passed, last = max(passed, position), event
+        at = last["positions"][key] if last else 0
         if log and (at <= log[-1] or self.end["positions"].get(key) != at):
             self.found("undelivered", f"{key}: the last commit is {at}, the position is "
                        f"{self.end['positions'].get(key)}, the last record {log[-1]}")

@@ -100,6 +100,11 @@ class Planted(unittest.TestCase):
         self.events.append(heartbeat(7.6, 1, 2, 2, [A, B]))
         self.expect("two-owners", "foreign-commit")
 
+    def test_expired_while_the_answer_was_on_its_way(self):
+        self.events += [heartbeat(14.6, 1, 2, 2, [A])]
+        self.events[-1]["e"] = 17
+        self.expect()
+
     def test_commit_after_acknowledgement(self):
         self.events.append(commit(9.1, 1, 1, B, 2, 1.5))
         self.expect("foreign-commit")
