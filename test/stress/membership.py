@@ -31,7 +31,7 @@ PARTITIONS = 4
 MEMBERS = 5
 INSTANCES = "i1", "i2"
 SESSIONS = 6, 20, 60
-AHEAD = 7, 7, 7, 25, 25, 70            # ends sessions of 6, 20 or 60 s
+AHEAD = 4, 4, 7, 7, 15, 25, 45, 70      # ends some of these sessions, or none
 
 # What a member may be told: busy, fenced, unknown.
 REFUSALS = "QT003", "QT002", "QT004"
