@@ -4,12 +4,13 @@
 usage: membership.py CONNINFO SECONDS SEED FILE
 
 Members join, heartbeat, poll, commit (in autocommit, or in transactions that
-stay open for a while and are sometimes rolled back) and leave; repeat calls
-whose answers they have "lost"; stop for longer than their session; die without
-a word and come back, some with their instance_id, some with that of somebody
-else; and go on with what they knew when they died.  Sessions end by a clock that
-is moved ahead.  A producer appends all the while.  At the end two members read
-what is left.  membership_checker.py judges the log that is written to FILE.
+stay open for a while, some prepared, and are sometimes rolled back) and leave;
+repeat calls whose answers they have "lost"; stop for longer than their session;
+die without a word and come back, some with their instance_id, some with that of
+somebody else; and go on with what they knew when they died.  Sessions end by a
+clock that is moved ahead.  A producer appends all the while, and topics get more
+partitions.  At the end two members read what is left.  membership_checker.py
+judges the log that is written to FILE.
 
 The seed repeats the choices, though not the timing.
 """
@@ -192,7 +193,7 @@ class Client:
         stays_open = self.chance(0.3)
         try:
             if stays_open:
-                self.connection.execute("BEGIN")
+                self.connection.execute("BEGIN; SAVEPOINT s")
             rows, event = self.run("commit", call, place, stale, positions=positions)
             if rows is None:
                 if stays_open:
@@ -228,13 +229,24 @@ class Client:
 
     def finish(self):
         """End the transaction after a while; was it committed?"""
+        execute = self.connection.execute
+        dice = self.rng.random()
+        name = ""
+        if dice < 0.2:
+            name = f"PREPARED 'm{id(self)}'"
+            execute(f"PREPARE TRANSACTION 'm{id(self)}'")
         time.sleep(self.rng.choice((0, 0.02, 0.3)) * self.rng.random())
         kept = self.chance(0.7)
         self.end_s = time.monotonic()
-        if kept:
-            self.connection.execute("COMMIT")
-        elif self.chance(0.7):
-            self.connection.execute("ROLLBACK")
+        if dice > 0.9:
+            kept = False
+            execute("ROLLBACK TO s")
+            time.sleep(self.rng.random() * 0.1)
+            execute("COMMIT")
+        elif kept:
+            execute("COMMIT " + name)
+        elif name or self.chance(0.7):
+            execute("ROLLBACK " + name)
         else:
             self.connection.close()
             self.connect()
@@ -320,6 +332,7 @@ class Run:
         self.seed = seed
         self.log = Log()
         self.until = time.monotonic() + seconds
+        self.partitions = PARTITIONS    # of the first topic
 
     def thread(self, number, work):
         """Do it again and again until the time is over."""
@@ -336,6 +349,9 @@ class Run:
 
     def produce(self, client):
         topic = client.rng.choice(TOPICS)
+        if client.chance(0.003) and self.partitions < 2 * PARTITIONS:
+            self.partitions += 1
+            client.connection.execute(f"SELECT alter_topic('{TOPICS[0]}', {self.partitions})")
         with client.connection.transaction(force_rollback=client.chance(0.1)):
             client.connection.execute(
                 f"SELECT produce('{topic}', NULL::text, 'x', partition => {client.rng.randrange(PARTITIONS)})"
@@ -361,7 +377,7 @@ class Run:
         self.expire(client, 100)
         log = {f"{topic}/{partition}": [offset for offset, in client.connection.execute(
             f"SELECT _offset FROM qtopic.{topic} WHERE _partition = {partition} ORDER BY 1").fetchall()]
-            for topic in TOPICS for partition in range(PARTITIONS)}
+            for topic in TOPICS for partition in range(self.partitions)}
         ends = {key: offsets[-1] + 1 for key, offsets in log.items() if offsets}
         readers = [Client(self.conninfo, self.log, random.Random(self.seed * 100 + 90 + i)) for i in range(2)]
         deadline = time.monotonic() + 30
