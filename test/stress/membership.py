@@ -31,8 +31,8 @@ TOPICS = "m_one", "m_two"
 PARTITIONS = 4
 MEMBERS = 5
 INSTANCES = "i1", "i2"
-SESSIONS = 6, 20, 60
-AHEAD = 4, 4, 7, 7, 15, 25, 45, 70      # ends some of these sessions, or none
+SESSIONS = 6, 6, 20, 60
+AHEAD = 4, 7, 7, 15, 25, 25, 45, 70, 70      # ends some of these sessions, or none
 
 # What a member may be told: busy, fenced, unknown.
 REFUSALS = "QT003", "QT002", "QT004"
