@@ -3,10 +3,12 @@
 # Each loop runs in a database of its own, all at the same time.  A trigger on the
 # table of effects makes a transaction fail once with 40001, and stops it in the middle,
 # where its connection is then lost, or the program killed.  The effects must be those
-# of each record once.  Then what is put aside, the outbox, the moves and the backfill.
+# of each record once.  Then members of a group, of which one is killed in the middle of
+# its work, what is put aside, the outbox, the moves and the backfill.
 #
 # Seen to fail: the same loops with the position committed before the effects, without
-# LISTEN, and so on: the controls in here break what is shown, and the check must notice.
+# LISTEN, members that commit before the work, or never, and so on: the controls in here
+# break what is shown, and the check must notice.
 
 use strict;
 use warnings;
@@ -95,10 +97,10 @@ sub write_programs
 	foreach my $program (keys %programs)
 	{
 		append_to_file("$place/$program", $programs{$program});
-		next unless $program eq 'worker.c';
+		my ($source) = $program =~ /(.*)\.c$/ or next;
 		my $include = `pg_config --includedir`;
 		chomp $include;
-		is(system("cc -Wall -Wextra -Wno-unused-parameter -Werror -I$include -o $place/worker $place/worker.c -lpq"), 0,
+		is(system("cc -Wall -Wextra -Wno-unused-parameter -Werror -I$include -o $place/$source $place/$source.c -lpq"), 0,
 			"$name: it compiles without a warning");
 	}
 	return $place;
@@ -106,7 +108,7 @@ sub write_programs
 
 # ---- a server
 
-my $node = new_node('main', conf => "max_worker_processes = 40\nqtopic.notify_interval = 10ms");
+my $node = new_node('main', conf => "max_worker_processes = 40\nqtopic.notify_interval = 10ms\nlog_line_prefix = '%m [%p] %d %e '");
 
 sub in_db
 {
@@ -160,10 +162,10 @@ sub start_program
 	{
 		setpgid(0, 0);
 		chdir $loop->{place} or die;
-		@ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($node->host, $node->port, scalar getpwuid($<), $loop->{name});
+		@ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($node->host, $node->port, scalar getpwuid($<), $loop->{database} // $loop->{name});
 		open STDIN, '<', '/dev/null';
-		open STDOUT, '>>', "$dir/$loop->{name}.log";
-		open STDERR, '>&', \*STDOUT;
+		open STDERR, '>>', "$dir/$loop->{name}.log";
+		open STDOUT, '>&', $loop->{out} // \*STDERR;
 		exec @{ $loop->{command} } or POSIX::_exit(127);
 	}
 	setpgid($pid, $pid);
@@ -281,7 +283,7 @@ my %separately = (
 
 foreach my $language (qw(sh py js c))
 {
-	my @names = grep { /\.$language$/ } sort keys %file;
+	my @names = grep { /\.$language$/ && !/^member/ } sort keys %file;
 	my %shown = map { $_ => $file{$_} } @names;
 
 	isnt(scalar @names, 0, "there are programs of $language");
@@ -372,6 +374,218 @@ foreach my $loop (@deaf)
 }
 sleep 1 if @deaf;				# the others would have noticed long ago
 is(in_db($_->{name}, q{SELECT count(*) FROM page_hits WHERE url = 'unheard'}), 0, "$_->{name}: it does not notice") foreach @deaf;
+
+# ---- members: effects outside of the database
+
+# What a member has done is what it has printed.  A record that is longer than what a
+# pipe holds stops it in the middle of its work, as long as nobody reads.
+my $held = 'held' . 'x' x 200_000;
+my $log = $node->logfile;
+my $members = q{SELECT string_agg(concat_ws(' ', state, jsonb_array_length(assignment->'page_view')), ', ') FROM qtopic_group_members};
+my $mailer_lag = q{SELECT sum(lag) FROM qtopic_group_lag WHERE consumer_group = 'mailer'};
+
+# What to break: commit before the work, or never.
+my %early = (
+	'member.sh' => qr/(\\copy \N*\n)(SELECT commit_offsets.*?;\n)/s,
+	'member.py' => qr/(    for topic, partition\N*\n\N*\n)(    if records:.*?\n)(?=    return)/s,
+	'member.js' => qr/(  for \(const record of rows\)\n    console\N*\n)(  if \(rows.*?\n  \}\n)/s,
+	'member.c' => qr/(\tfor \(int i\N*\n\t\tprintf.*?fflush\N*\n)(\tgood = commit\N*\n)/s);
+my %never = (
+	'member.sh' => [ qr/SELECT commit_offsets.*?;\n/s, '' ],
+	'member.py' => [ qr/if records:/, 'if False:' ],
+	'member.js' => [ qr/if \(rows\.length\)/, 'if (false)' ],
+	'member.c' => [ qr/good = commit\(db, records\)/, 'good = commit(db, PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK))' ]);
+
+# A program that joins the group of a database; $name tells it from others of that database.
+sub new_member
+{
+	my ($database, $name, $program, $lines) = @_;
+	my $language = $program =~ s/.*\.//r;
+	my $place = write_programs("${database}_$name", $program => $lines);
+
+	return { name => "${database}_$name", database => $database, place => $place, got => '',
+		command => $language eq 'c' ? ['./member'] : $command{$language}->($program) };
+}
+
+sub start_member
+{
+	my ($member) = @_;
+
+	pipe(my $read, my $write) or die "pipe: $!";
+	$read->blocking(0);
+	@$member{qw(in out)} = ($read, $write);
+	start_program($member);
+	close delete $member->{out};
+	return;
+}
+
+# The records that a member has worked on, as far as it has printed them.
+sub sent
+{
+	my ($member) = @_;
+
+	1 while sysread $member->{in}, $member->{got}, 65536, length $member->{got};
+	return $member->{got} =~ /^sent \d+\s\d+\s(\S+)\n/mg;
+}
+
+# Wait until a member has worked on all of these, $times times.
+sub sends
+{
+	my ($member, $times, @urls) = @_;
+	my $deadline = time + 40;
+	my @missing;
+
+	while (1)
+	{
+		my %count;
+		$count{$_}++ foreach sent($member);
+		@missing = grep { ($count{$_} // 0) < $times } @urls;
+		return 1 if !@missing;
+		last if time > $deadline;
+		sleep 0.05;
+	}
+	diag(slurp_file("$dir/$member->{name}.log"));
+	diag("$member->{name}: " . join(' ', map { substr $_, 0, 40 } @missing) . ' not yet');
+	return 0;
+}
+
+# Wait until a member is working on the record that is held, and leave it there.
+sub is_held
+{
+	my ($member, $url) = @_;
+	my $deadline = time + 40;
+
+	until ($member->{got} =~ /^sent \d+\s\d+\s\Q$url\E/m)
+	{
+		last if time > $deadline;
+		sysread($member->{in}, $member->{got}, 512, length $member->{got}) or sleep 0.05;
+	}
+	return $member->{got} =~ /^sent \d+\s\d+\s\Q$url\E/m;
+}
+
+sub produce_mails
+{
+	my ($database, $partition, @urls) = @_;
+	my $values = join ',', map { qq{'{"url": "$_"}'} } @urls;
+
+	in_db($database, "SELECT produce_batch('page_view', NULL::text[], ARRAY[$values]::jsonb[], partition => $partition)");
+	return;
+}
+
+# Whether the server has refused a member with a SQLSTATE.
+sub was_refused
+{
+	my ($database, $sqlstate) = @_;
+	my $deadline = time + 40;
+
+	while (time < $deadline)
+	{
+		return 1 if slurp_file($log) =~ /^\N* $database $sqlstate ERROR:/m;
+		sleep 0.1;
+	}
+	return 0;
+}
+
+my @first = map { "first$_" } 1 .. 20;
+my (@teams, @early, @never);
+foreach my $program (grep { /^member/ } sort keys %file)
+{
+	my ($language) = $program =~ /\.(.*)/;
+	next if $language eq 'js' && $node_missing;
+	my $soon = broken($file{$program}, qr/'\{page_view\}'/, q('{page_view}', session_timeout => '6s'));
+	my $early = $soon =~ s/$early{$program}/$2$1/r;
+
+	isnt($early, $soon, "$program: a control");
+	foreach my $team (
+		[ \@teams, 'member', $soon ], [ \@early, 'early', $early ], [ \@never, 'never', broken($soon, @{ $never{$program} }) ])
+	{
+		my ($list, $name, $lines) = @$team;
+		my $database = "${name}_$language";
+
+		create_database($database, sql_of('Set-up'));
+		produce_mails($database, 0, @first[ 0 .. 9 ]);
+		produce_mails($database, 1, @first[ 10 .. 19 ]);
+		push @$list, { name => $database, one => new_member($database, 'one', $program, $lines),
+			two => new_member($database, 'two', $program, $file{$program}) };
+		start_member($list->[-1]{one});
+	}
+}
+is(scalar @teams, $node_missing ? 3 : 4, 'there are programs of members');
+
+foreach my $team (@teams, @early)
+{
+	ok(sends($team->{one}, 1, @first), "$team->{name}: records are worked on");
+	ok(comes_to($team->{name}, $mailer_lag, 0), "$team->{name}: and committed");
+	start_member($team->{two});
+}
+
+# One is killed in the middle of its work, the other one takes over.
+foreach my $team (@teams, @early)
+{
+	ok(comes_to($team->{name}, $members, 'stable 1, stable 1'), "$team->{name}: two members share the partitions");
+	$team->{part} = in_db($team->{name}, q{SELECT assignment->'page_view'->>0 FROM qtopic_group_members WHERE session_timeout = '6s'});
+	produce_mails($team->{name}, $team->{part}, 'lost_a', "lost_$held", 'lost_z');
+	ok(is_held($team->{one}, 'lost_held'), "$team->{name}: it is in the middle of its work");
+	kill_program($team->{one});
+}
+foreach my $team (@teams)
+{
+	ok(sends($team->{two}, 1, 'lost_a', "lost_$held", 'lost_z'), "$team->{name}: the other member does it");
+	ok(comes_to($team->{name}, $mailer_lag, 0), "$team->{name}: no lag is left");
+	is(in_db($team->{name}, $members), 'stable 2', "$team->{name}: it has all partitions");
+}
+foreach my $team (@early)
+{
+	produce_mails($team->{name}, $team->{part}, 'last');
+	ok(sends($team->{two}, 1, 'last'), "$team->{name}: the other member goes on");
+	is(scalar(grep { /^lost_z/ } sent($team->{one}), sent($team->{two})), 0, "$team->{name}: but a record is lost");
+}
+foreach my $team (@never)
+{
+	ok(sends($team->{one}, 3, @first), "$team->{name}: the same records come again and again");
+	is(in_db($team->{name}, $mailer_lag), 20, "$team->{name}: as nothing is committed");
+	kill_program($team->{one});
+}
+
+# Each of these is told to join again.
+in_db($_->{name}, q{SELECT leave_group('mailer', member_id, member_epoch) FROM qtopic_group_members}) foreach @teams;
+foreach my $team (@teams)
+{
+	ok(was_refused($team->{name}, 'QT004'), "$team->{name}: one that is not known");
+	produce_mails($team->{name}, 0, 'unknown');
+	ok(sends($team->{two}, 1, 'unknown'), "$team->{name}: joins again");
+}
+in_db($_->{name}, q{SELECT join_group('mailer', '{page_view}', member_id => member_id) FROM qtopic_group_members}) foreach @teams;
+foreach my $team (@teams)
+{
+	ok(was_refused($team->{name}, 'QT002'), "$team->{name}: one whose place was taken");
+	produce_mails($team->{name}, 1, 'fenced');
+	ok(sends($team->{two}, 1, 'fenced'), "$team->{name}: joins again");
+}
+
+# The group is locked when one has to acknowledge that partitions go to a guest.
+foreach my $team (@teams)
+{
+	my $session = $node->background_psql($team->{name});
+
+	$session->set_query_timer_restart;
+	produce_mails($team->{name}, 0, "locked_$held");
+	ok(is_held($team->{two}, 'locked_held'), "$team->{name}: it works on");
+	run_in($session, q{SELECT member_epoch FROM join_group('mailer', '{page_view}', member_id => 'guest') \gset});
+	run_in($session, q{BEGIN; SELECT leave_group('mailer', 'guest', :member_epoch)});
+	ok(sends($team->{two}, 1, "locked_$held"), "$team->{name}: while the group changes");
+	ok(was_refused($team->{name}, 'QT003'), "$team->{name}: one that comes while it is locked");
+	run_in($session, 'COMMIT');
+	$session->quit;
+	produce_mails($team->{name}, $_, "end$_") foreach 0, 1;
+	ok(sends($team->{two}, 1, 'end0', 'end1'), "$team->{name}: tries again");
+	ok(comes_to($team->{name}, $mailer_lag, 0), "$team->{name}: at last no lag is left");
+	is(join(' ', sort map { substr $_, 0, 11 } sent($team->{two})), 'end0 end1 fenced locked_held lost_a lost_heldxx lost_z unknown',
+		"$team->{name}: it has worked on each record once");
+	is(is_alive($team->{two}), 1, "$team->{name}: the program is still the same");
+	kill_program($team->{two});
+}
+kill_program($_->{two}) foreach @early;
 
 # ---- poison records
 
