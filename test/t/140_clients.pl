@@ -388,7 +388,7 @@ my $mailer_lag = q{SELECT sum(lag) FROM qtopic_group_lag WHERE consumer_group = 
 my %early = (
 	'member.sh' => qr/(\\copy \N*\n)(SELECT commit_offsets.*?;\n)/s,
 	'member.py' => qr/(    for topic, partition\N*\n\N*\n)(    if records:.*?\n)(?=    return)/s,
-	'member.js' => qr/(  for \(const record of rows\)\n    console\N*\n)(  if \(rows.*?\n  \}\n)/s,
+	'member.js' => qr/(  for \(const record of rows\)\n    await send\N*\n)(  if \(rows.*?\n  \}\n)/s,
 	'member.c' => qr/(\tfor \(int i\N*\n\t\tprintf.*?fflush\N*\n)(\tgood = commit\N*\n)/s);
 my %never = (
 	'member.sh' => [ qr/SELECT commit_offsets.*?;\n/s, '' ],
@@ -768,7 +768,7 @@ kill_program($_) foreach @loops, @separate, @deaf;
 # ---- what doc/migrate.md shows: every statement of its tables, alone
 
 create_database('migrate', q{CREATE ROLE app; SELECT create_topic('orders', 4); SELECT create_topic('orders.retry');
-	SELECT produce('orders', NULL::text, i::text, partition => 0) FROM generate_series(1, 200) i; SELECT count(*) FROM consume('billing', 'orders', 50)});
+	SELECT produce('orders', NULL::text, i::text, partition => i % 2) FROM generate_series(1, 400) i; SELECT count(*) FROM consume('billing', 'orders', 50)});
 my @shown = grep { /^(?:SELECT|COPY|GRANT|INSERT) / && !/\.\.\./ }
   slurp_file("$FindBin::RealBin/../../doc/migrate.md") =~ /`([^`]+)`/g;
 cmp_ok(scalar @shown, '>', 40, 'tables: statements are shown');
@@ -777,6 +777,7 @@ foreach my $statement (@shown)
 	my $prepare =
 		$statement =~ /create_topic/ ? q{SELECT drop_topic('orders');}
 	  : $statement =~ /create_group/ ? q{SELECT delete_group('billing');}
+	  : $statement =~ /'m1', 1/ ? q{SELECT delete_group('billing'); SELECT join_group('billing', '{orders}', member_id => 'm1');}
 	  : '';
 	is($node->psql('migrate', "BEGIN; SET client_min_messages = error; $prepare $statement; ROLLBACK"), 0, "tables: $statement");
 }
