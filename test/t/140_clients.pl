@@ -554,6 +554,7 @@ foreach my $team (@teams)
 	ok(was_refused($team->{name}, 'QT004'), "$team->{name}: one that is not known");
 	produce_mails($team->{name}, 0, 'unknown');
 	ok(sends($team->{two}, 1, 'unknown'), "$team->{name}: joins again");
+	ok(comes_to($team->{name}, $mailer_lag, 0), "$team->{name}: and commits");
 }
 in_db($_->{name}, q{SELECT join_group('mailer', '{page_view}', member_id => member_id) FROM qtopic_group_members}) foreach @teams;
 foreach my $team (@teams)
