@@ -432,7 +432,7 @@ sub sent
 sub sends
 {
 	my ($member, $times, @urls) = @_;
-	my $deadline = time + 40;
+	my $deadline = time + ($failed{ $member->{database} } ? 0 : 40);
 	my @missing;
 
 	while (1)
@@ -446,6 +446,7 @@ sub sends
 	}
 	diag(slurp_file("$dir/$member->{name}.log"));
 	diag("$member->{name}: " . join(' ', map { substr $_, 0, 40 } @missing) . ' not yet');
+	$failed{ $member->{database} } = 1;
 	return 0;
 }
 
@@ -453,7 +454,7 @@ sub sends
 sub is_held
 {
 	my ($member, $url) = @_;
-	my $deadline = time + 40;
+	my $deadline = time + ($failed{ $member->{database} } ? 0 : 40);
 
 	until ($member->{got} =~ /^sent \d+\s\d+\s\Q$url\E/m)
 	{
@@ -476,13 +477,15 @@ sub produce_mails
 sub was_refused
 {
 	my ($database, $sqlstate) = @_;
-	my $deadline = time + 40;
+	my $deadline = time + ($failed{$database} ? 0 : 40);
 
-	while (time < $deadline)
+	while (1)
 	{
 		return 1 if slurp_file($log) =~ /^\N* $database $sqlstate ERROR:/m;
+		last if time > $deadline;
 		sleep 0.1;
 	}
+	$failed{$database} = 1;
 	return 0;
 }
 
