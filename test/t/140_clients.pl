@@ -785,6 +785,22 @@ foreach my $statement (@shown)
 	  : '';
 	is($node->psql('migrate', "BEGIN; SET client_min_messages = error; $prepare $statement; ROLLBACK"), 0, "tables: $statement");
 }
+
+# poll_records; BEGIN; effects; commit_offsets; COMMIT: one that was replaced meanwhile
+sub process_as_member
+{
+	my ($epoch, $positions) = @_;
+	return $node->psql('migrate', qq{BEGIN; INSERT INTO processed SELECT _partition, _offset FROM polled;
+		SELECT commit_offsets('once', 'm1', $epoch, '$positions'); COMMIT}, stderr => \my $stderr);
+}
+
+in_db('migrate', q{CREATE TABLE processed (part int, pos bigint); SELECT join_group('once', '{orders}', member_id => 'm1');
+	CREATE TABLE polled AS SELECT * FROM poll_records('once', 'm1', 1);});
+my $positions = in_db('migrate', q{SELECT jsonb_build_object('orders', jsonb_object_agg(_partition, n)) FROM (SELECT _partition, max(_offset) + 1 AS n FROM polled GROUP BY 1) p});
+in_db('migrate', q{SELECT join_group('once', '{orders}', member_id => 'm1')});
+is(process_as_member(1, $positions), 3, 'tables: one that was replaced cannot commit');
+is(process_as_member(2, $positions), 0, 'tables: the other one can');
+is(in_db('migrate', q{SELECT concat_ws(' ', count(*), count(DISTINCT (part, pos))) FROM processed}), '400 400', 'tables: each record is processed once');
 is($node->psql('migrate', q{SELECT * FROM consume('billing', 'orders', max_records => 5::bigint)}, stderr => \my $no_cast), 3,
 	'tables: a cast is needed where a driver sends bigint');
 foreach my $types ('varchar, varchar, varchar, varchar, int, varchar', 'text, text, text, text, bigint, text')
