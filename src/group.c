@@ -206,17 +206,30 @@ void
 qt_group_refuse_members(const QtGroupRow *row, bool read_only)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	const QtMemberRow *live;
 	List	   *members;
 	ListCell   *lc;
 
 	if (row->group_epoch == 0)
 		return;
 	members = qt_member_catalog_members(row->group_id, SnapshotSelf);
-	if (find_live(members) == NULL)
+	foreach(lc, members)
+		if (!((QtMemberRow *) lfirst(lc))->fenced)
+			break;
+	if (lc == NULL)
 		return;
-	if (read_only || !qt_group_try_lock_exclusive(row->group_id))
-		report_member(row, find_live(members));
+	live = find_live(members);
+	if (live != NULL)
+		report_member(row, live);
 
+	/* their sessions have ended: they are to be removed, if we may write */
+	if (read_only)
+		return;
+	if (!qt_group_try_lock_exclusive(row->group_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_QT_REBALANCE_IN_PROGRESS),
+				 errmsg("consumer group \"%s\" is being changed by another transaction", row->name),
+				 errhint("Try again.")));
 	qt_member_catalog_lock(true);
 	members = qt_member_catalog_members(row->group_id, SnapshotSelf);
 	foreach(lc, members)
@@ -231,15 +244,21 @@ qt_group_refuse_members(const QtGroupRow *row, bool read_only)
 		qt_member_catalog_delete(lfirst(lc));
 }
 
-/* The first one that was not fenced, or NULL. */
+/* The first one whose session has not ended, or NULL. */
 static const QtMemberRow *
 find_live(List *members)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	ListCell   *lc;
 
 	foreach(lc, members)
-		if (!((QtMemberRow *) lfirst(lc))->fenced)
-			return lfirst(lc);
+	{
+		QtMemberRow *member = lfirst(lc);
+		QtMemberKey key = {MyDatabaseId, qt_member_catalog_table(), member->member_no};
+
+		if (!member->fenced && !qt_member_state_overdue(&key, member->session_ms, now))
+			return member;
+	}
 	return NULL;
 }
 

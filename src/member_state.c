@@ -17,9 +17,6 @@
 /* Nobody is away for longer than the longest session and comes back. */
 #define STALE_MS		(60 * 60 * 1000)
 
-/* One of that age may belong to a transaction that has not committed yet. */
-#define YOUNG_MS		10000
-
 typedef struct Entry
 {
 	QtMemberKey key;			/* hash key */
@@ -146,9 +143,9 @@ qt_member_state_is_full(void)
 }
 
 void
-qt_member_state_sweep(Oid database, Oid members, const int *keep, int count)
+qt_member_state_sweep(Oid database, Oid members, const int *keep, int count,
+					  TimestampTz before)
 {
-	TimestampTz young = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), -YOUNG_MS);
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
 
@@ -159,7 +156,7 @@ qt_member_state_sweep(Oid database, Oid members, const int *keep, int count)
 		if (entry->key.database != database)
 			continue;
 		if (entry->key.members == members &&
-			(entry->last_seen > young ||
+			(entry->last_seen >= before ||
 			 bsearch(&entry->key.member_no, keep, count, sizeof(int), compare_numbers)))
 			continue;
 		(void) hash_search(table, &entry->key, HASH_REMOVE, NULL);

@@ -27,10 +27,13 @@
 #include "worker_slots.h"
 
 /* Partitions handed over at a time: each one takes a lock. */
-#define HANDED_MAX		256
+#define HANDED_MAX		128
+
+/* How long a join usually takes at most, until it has committed. */
+#define JOIN_MS			10000
 
 /* Groups that are changed in one transaction of the worker. */
-#define EXPIRED_MAX		16
+#define EXPIRED_MAX		8
 
 /* A topic of a group. */
 typedef struct Subject
@@ -58,6 +61,7 @@ static int	compare_ints(const void *a, const void *b);
 static char *make_member_id(void);
 static void replace_member(Roster *roster, const QtJoinRequest *request,
 						   const QtMemberRow *new);
+static void check_place(const Roster *roster, const QtMemberRow *row);
 static void hand_target_on(Roster *roster, int from, int to);
 static void read_member(QtMember *member, const char *group, const char *member_id);
 static void collect_owned(QtMember *member, QtGroupTopicRow *in_topic, QtTopic *topic,
@@ -70,7 +74,7 @@ static void check_topics(const QtMember *member);
 static QtMemberRow *find_again(const Roster *roster, const QtMember *member, int epoch);
 static void acknowledge(const QtMember *member, int epoch);
 static void take_care(const QtMember *member);
-static List *sweep_states(void);
+static List *sweep_states(TimestampTz before);
 static bool expire_in_group(int group_id, TimestampTz now, int *count);
 static bool open_roster(Roster *roster, int group_id, TimestampTz now);
 static void close_roster(const Roster *roster);
@@ -120,7 +124,7 @@ qt_member_join(const QtJoinRequest *request, QtMember *member)
 	row.joined_epoch = row.member_epoch = roster.group.group_epoch + 1;
 	key = member_key(row.member_no);
 	if (qt_member_state_is_full())
-		(void) sweep_states();
+		(void) sweep_states(DT_NOEND);
 	(void) qt_member_state_seen(&key, row.session_ms, roster.now);
 	replace_member(&roster, request, &row);
 	balance(&roster);
@@ -182,6 +186,7 @@ replace_member(Roster *roster, const QtJoinRequest *request, const QtMemberRow *
 
 	if (same != NULL)
 	{
+		check_place(roster, same);
 		hand_target_on(roster, same->member_no, new->member_no);
 		remove_member(roster, same);
 	}
@@ -195,6 +200,7 @@ replace_member(Roster *roster, const QtJoinRequest *request, const QtMemberRow *
 		if (new->instance_id == NULL || holder->instance_id == NULL ||
 			strcmp(holder->instance_id, new->instance_id) != 0)
 			continue;
+		check_place(roster, holder);
 		hand_target_on(roster, holder->member_no, new->member_no);
 		holder->fenced = true;
 		holder->instance_id = NULL;
@@ -207,6 +213,21 @@ replace_member(Roster *roster, const QtJoinRequest *request, const QtMemberRow *
 	qt_member_catalog_insert(added);
 	roster->members = lappend(roster->members, added);
 	roster->joined = true;
+}
+
+/* May the user take the place of a member? */
+static void
+check_place(const Roster *roster, const QtMemberRow *row)
+{
+	ListCell   *lc;
+
+	foreach(lc, roster->subjects)
+	{
+		Subject    *subject = lfirst(lc);
+
+		if (wants(row, subject->in_topic->gt_id))
+			qt_group_check_use(&roster->group, subject->topic);
+	}
 }
 
 static void
@@ -510,7 +531,8 @@ take_care(const QtMember *member)
 int
 qt_members_expire(TimestampTz now)
 {
-	List	   *members = sweep_states();
+	/* one that has just joined may not have committed yet */
+	List	   *members = sweep_states(TimestampTzPlusMilliseconds(now, -JOIN_MS));
 	int			done = 0;		/* group */
 	int			groups = 0;
 	int			count = 0;
@@ -531,9 +553,12 @@ qt_members_expire(TimestampTz now)
 	return count;
 }
 
-/* Forget in shared memory who is no member (any more); the list of those who are. */
+/*
+ * Forget in shared memory who is no member (any more) and was last seen before
+ * a time; the list of those who are.
+ */
 static List *
-sweep_states(void)
+sweep_states(TimestampTz before)
 {
 	Snapshot	snapshot = RegisterSnapshot(qt_catalog_snapshot());
 	List	   *members = qt_member_catalog_members(0, snapshot);
@@ -544,7 +569,8 @@ sweep_states(void)
 	foreach(lc, members)
 		numbers[foreach_current_index(lc)] = ((QtMemberRow *) lfirst(lc))->member_no;
 	qsort(numbers, list_length(members), sizeof(int), compare_ints);
-	qt_member_state_sweep(MyDatabaseId, qt_member_catalog_table(), numbers, list_length(members));
+	qt_member_state_sweep(MyDatabaseId, qt_member_catalog_table(), numbers, list_length(members),
+						  before);
 	pfree(numbers);
 	return members;
 }
