@@ -80,6 +80,7 @@ class Client:
         self.instance = None
         self.place = None
         self.past = []                  # places of former lives
+        self.losses = 0.1               # how many answers are lost
         self.connect()
 
     def connect(self):
@@ -137,7 +138,7 @@ class Client:
         (member, epoch, assignment), = rows[0]
         place = Place(next(self.log.lives), member, epoch, keys_of(assignment))
         self.add(event, life=place.life, member=member, epoch=epoch, owns=place.owns)
-        if self.chance(0.1):            # the answer is lost
+        if self.chance(self.losses):    # the answer is lost
             self.past.append(place)
         else:
             self.place = place
@@ -149,7 +150,7 @@ class Client:
         (epoch, assignment), = rows[0]
         owns = keys_of(assignment)
         self.add(event, epoch=epoch, owns=owns)
-        if stale or self.chance(0.1):   # the answer is lost
+        if stale or self.chance(self.losses):
             return None
         self.acknowledged(place)
         gone = {key: place.work.pop(key) for key in list(place.work) if key not in owns}
@@ -171,7 +172,7 @@ class Client:
             records.setdefault(key, []).append(offset)
         self.add(event, records=records)
         self.acknowledged(place)
-        if not stale and not self.chance(0.1):
+        if not stale and not self.chance(self.losses):
             place.work.update(records)
         return None
 
@@ -209,7 +210,7 @@ class Client:
         self.add(event, order=order, kept=kept, end_s=self.end_s if stays_open else event["s"],
                  end_e=time.monotonic() if stays_open else event["e"])
         if kept:
-            if self.chance(0.1):        # the answer is lost
+            if self.chance(self.losses):
                 self.commit(place, work, stale, positions)
             for key, position in positions.items():
                 left = [offset for offset in work.pop(key, ()) if offset >= position]
@@ -374,12 +375,17 @@ class Run:
 
     def end(self, client):
         """All who are left are gone; two others read the rest."""
-        self.expire(client, 100)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and client.connection.execute(
+                "SELECT 1 FROM qtopic_group_members").fetchone():
+            self.expire(client, 100)
         log = {f"{topic}/{partition}": [offset for offset, in client.connection.execute(
             f"SELECT _offset FROM qtopic.{topic} WHERE _partition = {partition} ORDER BY 1").fetchall()]
             for topic in TOPICS for partition in range(self.partitions)}
         ends = {key: offsets[-1] + 1 for key, offsets in log.items() if offsets}
         readers = [Client(self.conninfo, self.log, random.Random(self.seed * 100 + 90 + i)) for i in range(2)]
+        for reader in readers:          # else one might be there that nobody knows of
+            reader.losses = 0
         deadline = time.monotonic() + 30
         while not any(reader.read_all(ends) for reader in readers) and time.monotonic() < deadline:
             pass

@@ -117,7 +117,7 @@ class Checker:
 
     def find_ends(self):
         expiries, joins = self.of("expire"), self.of("join")
-        for number, life in self.lives.items():
+        for life in self.lives.values():
             timeout = life.join["timeout"]
             for call, after in zip(life.calls, life.calls[1:] + [None]):
                 life.ends.append((call["s"] + timeout, after["e"] if after else math.inf))
@@ -128,7 +128,7 @@ class Checker:
                 if event["e"] + event["ahead"] >= life.seen_before(event["s"]) + timeout:
                     life.ends.append((event["s"], event["e"]))
             for join in joins:
-                if join["life"] > number and join["e"] > life.join["e"] and replaces(join, life.join):
+                if join["epoch"] > life.join["epoch"] and replaces(join, life.join):
                     life.ends.append((join["s"], math.inf))
                     life.over = min(life.over, join["e"])
             for call in life.refused:

@@ -105,6 +105,11 @@ class Planted(unittest.TestCase):
         self.events[-1]["e"] = 17
         self.expect()
 
+    def test_answers_to_joins_in_another_order(self):
+        self.at(23).update(s=24.8, e=25.6)
+        self.events += [heartbeat(26, 5, 6, 6, [A]), call("heartbeat", 26.1, 4, 5, ok=False, code="QT002")]
+        self.expect()
+
     def test_commit_after_acknowledgement(self):
         self.events.append(commit(9.1, 1, 1, B, 2, 1.5))
         self.expect("foreign-commit")
