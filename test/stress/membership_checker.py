@@ -48,6 +48,10 @@ KINDS = {
     "error": "nobody expected this error",
 }
 
+# What must have happened in a run that is to show something.
+NEEDED = ("handovers", "commits in transactions", "members that were expired or replaced",
+          "stale commit QT004", "stale heartbeat QT002", "stale poll QT004")
+
 # Of a call that failed: it must be tried again, or the caller is out.
 BUSY, FENCED, UNKNOWN = "QT003", "QT002", "QT004"
 
@@ -310,7 +314,13 @@ def report(checker, out=sys.stdout):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         events = [json.loads(line) for line in file]
-    sys.exit(0 if report(Checker(events).check()) else 1)
+    checker = Checker(events).check()
+    good = report(checker)
+    for name in NEEDED:
+        if not checker.counts[name]:
+            print(f"this run shows nothing: {name}: none")
+            good = False
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":
