@@ -1,6 +1,9 @@
 # 150_membership - members of consumer groups whose calls come through PgBouncer in
 # transaction mode, who stay over a crash, and whose sessions end; and what a member
 # that just goes on costs.
+#
+# Seen to fail: mutants member_expired_early, member_heartbeat_locks and
+# member_late_after_restart.
 
 use strict;
 use warnings;

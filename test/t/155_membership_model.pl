@@ -1,5 +1,9 @@
 # A short run of random members of a consumer group; see test/stress/membership.py
 # and test/stress/membership_checker.py, which is tested first.
+#
+# Seen to fail with the mutants member_commit_checked_early, member_expired_early,
+# member_fenced_goes_on, member_handover_at_once, member_handover_without_lock and
+# member_of_before.
 
 use strict;
 use warnings;
