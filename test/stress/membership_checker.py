@@ -254,11 +254,7 @@ class Checker:
             position = event["positions"][key]
             self.counts["moves of positions"] += 1
             if last and position < last["positions"][key]:
-                if last["life"] == event["life"] and (event.get("stale") or last.get("stale")):
-                    self.counts["members that disturbed themselves"] += 1
-                    self.reached[key].clear()
-                else:
-                    self.found("back", f"{describe(event)}: before, there was {describe(last)}")
+                self.found("back", f"{describe(event)}: before, there was {describe(last)}")
             self.reached[key].append((event["end_e"], position))
             for offset in log[bisect.bisect_left(log, passed):bisect.bisect_left(log, position)]:
                 if not any(end <= event["s"] and first <= offset <= last

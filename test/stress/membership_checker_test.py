@@ -139,7 +139,7 @@ class Planted(unittest.TestCase):
 
     def test_position_is_moved_back_by_an_old_commit(self):
         self.events += [commit(22.6, 3, 4, A, 4, 3, stale=True), commit(22.9, 3, 4, A, 5, 4)]
-        self.expect()                                    # its own, so it is its own fault
+        self.expect("back")
         self.events += [commit(21.2, 2, 2, A, 4, 5, stale=True), commit(22.95, 3, 4, A, 5, 6)]
         self.expect("after-death", "back", "foreign-commit")
 

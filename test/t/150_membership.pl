@@ -170,9 +170,23 @@ is($changes, 10, 'each time it was another backend');
 run_in($pins[$pinned], 'COMMIT');
 $_->quit foreach $one, $two, @pins;
 
-# ---- a crash
+# ---- a partition that is given up, and given back since the other one has left
 
 sub one_line { return sql("SELECT $_[0]"); }
+
+# Seen to fail: mutant revocation_forgotten.
+new_topic('r');
+one_line(join_sql('r', 'r', $_)) foreach 'one', 'two';
+is(one_line(heartbeat_sql('r', 'one', 1)), '2 {"r": [0]}', 'one is to give up a partition');
+one_line(leave_sql('r', 'two', 2));
+is(one_line(heartbeat_sql('r', 'one', 2)), '3 {"r": [0, 1]}', 'as soon as it has, it gets it back');
+is(one_line(commit_sql('r', 'one', 3, '{"r": {"1": 4}}')), 'done', 'and commits');
+like(error_of($node, 'SELECT ' . commit_sql('r', 'one', $_, '{"r": {"1": 2}}')), qr/QT002/,
+	"a late commit of epoch $_ is refused")
+  foreach 1, 2;
+is(positions('r'), '0:0 1:4', 'it has no effect');
+
+# ---- a crash
 
 my $members = "SELECT string_agg(concat_ws(' ', member_id, member_epoch, group_epoch, state, assignment), ', ' ORDER BY member_id)
 	FROM qtopic_group_members WHERE consumer_group = 'h'";
