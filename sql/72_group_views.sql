@@ -47,8 +47,7 @@ SELECT g.consumer_group,
 	   CASE WHEN g.current_offset IS NULL THEN NULL
 			WHEN g.next_timestamp IS NULL THEN 0
 			ELSE greatest(s.last_stable_offset OPERATOR(pg_catalog.-) g.current_offset, 0) END AS lag,
-	   coalesce(m.member_id,
-				l.pid::text,
+	   coalesce(l.pid::text,
 				(SELECT x.gid
 				   FROM pg_catalog.pg_locks t
 				   JOIN pg_catalog.pg_prepared_xacts x ON x.transaction OPERATOR(pg_catalog.=) t.transactionid
@@ -65,7 +64,8 @@ SELECT g.consumer_group,
 	   s.blocked_by_pid,
 	   s.blocked_by_gid,
 	   s.blocked_for,
-	   g.rollbacks
+	   g.rollbacks,
+	   m.member_id
   FROM qtopic_internal.group_positions() g
   JOIN qtopic_partitions s ON s.topic OPERATOR(pg_catalog.=) g.topic AND s.partition OPERATOR(pg_catalog.=) g.partition
   LEFT JOIN qtopic_internal.ownership o
@@ -81,7 +81,7 @@ SELECT g.consumer_group,
 										   WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
   LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid;
 COMMENT ON VIEW qtopic_group_lag IS
-	'Positions of consumer groups, with the columns of kafka-consumer-groups --describe.  log_end_offset is the last stable offset, lag the offsets up to it that the group has not passed (0 if no record is left among them), lag_seconds the age of the next record.  consumer_id is the member that owns the partition, or the process or prepared transaction that is consuming it; blocked_by_pid or blocked_by_gid the transaction at which readers stop now, blocked_for how long it has been open; rollbacks how often records were read and given back since the position last moved: a record that always fails shows here.';
+	'Positions of consumer groups, with the columns of kafka-consumer-groups --describe.  log_end_offset is the last stable offset, lag the offsets up to it that the group has not passed (0 if no record is left among them), lag_seconds the age of the next record.  consumer_id is the process or prepared transaction that is consuming the partition, member_id the member that owns it; blocked_by_pid or blocked_by_gid the transaction at which readers stop now, blocked_for how long it has been open; rollbacks how often records were read and given back since the position last moved: a record that always fails shows here.';
 
 CREATE VIEW qtopic_group_members WITH (security_barrier) AS
 SELECT g.name AS consumer_group,

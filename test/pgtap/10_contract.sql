@@ -151,7 +151,7 @@ SELECT results_eq(
     $$SELECT format('%s %s', attname, format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute WHERE attrelid = 'qtopic_group_lag'::regclass AND attnum > 0 ORDER BY attnum$$,
     $$VALUES ('consumer_group text'), ('topic text'), ('partition integer'), ('current_offset bigint'), ('log_end_offset bigint'), ('lag bigint'),
              ('consumer_id text'), ('host inet'), ('client_id text'), ('lag_seconds double precision'), ('blocked_by_pid integer'),
-             ('blocked_by_gid text'), ('blocked_for interval'), ('rollbacks integer')$$,
+             ('blocked_by_gid text'), ('blocked_for interval'), ('rollbacks integer'), ('member_id text')$$,
     'columns of qtopic_group_lag');
 SELECT results_eq(
     $$SELECT format('%s %s', attname, format_type(atttypid, atttypmod)) COLLATE "default" FROM pg_attribute WHERE attrelid = 'qtopic_group_members'::regclass AND attnum > 0 ORDER BY attnum$$,
