@@ -86,7 +86,6 @@ static void remove_member(Roster *roster, QtMemberRow *row);
 static void balance(Roster *roster);
 static void remove_overdue(Roster *roster);
 static void free_rows(Roster *roster);
-static bool is_member(const Roster *roster, int member_no);
 static void complete_rows(Roster *roster);
 static bool wants(const QtMemberRow *row, int gt_id);
 static bool set_targets(Roster *roster);
@@ -774,7 +773,7 @@ free_rows(Roster *roster)
 		{
 			QtOwnership *row = lfirst(lc2);
 
-			if (row->owner != 0 && !is_member(roster, row->owner))
+			if (row->owner != 0 && member_index(roster, row->owner) < 0)
 			{
 				row->owner = 0;
 				row->changed = true;
@@ -785,12 +784,6 @@ free_rows(Roster *roster)
 				row->changed = true;
 			}
 		}
-}
-
-static bool
-is_member(const Roster *roster, int member_no)
-{
-	return member_index(roster, member_no) >= 0;
 }
 
 /* A row for each partition of a topic that somebody wants. */
@@ -912,6 +905,11 @@ compare_members(const ListCell *a, const ListCell *b)
 	return order != 0 ? order : strcmp(left->member_id, right->member_id);
 }
 
+/*
+ * A mark stays until it is acknowledged, even if the owner is to have the
+ * partition again by then: it may have been told that it has not, and what it
+ * committed before must not come later.
+ */
 static void
 mark_revoked(Roster *roster)
 {
@@ -922,11 +920,10 @@ mark_revoked(Roster *roster)
 		foreach(lc2, ((Subject *) lfirst(lc))->rows)
 		{
 			QtOwnership *row = lfirst(lc2);
-			bool		revoked = row->owner != 0 && row->owner != row->target;
 
-			if (revoked == (row->revoke_epoch != 0))
+			if (row->owner == 0 || row->owner == row->target || row->revoke_epoch != 0)
 				continue;
-			row->revoke_epoch = revoked ? roster->group.group_epoch : 0;
+			row->revoke_epoch = roster->group.group_epoch;
 			row->changed = true;
 		}
 }
