@@ -13,14 +13,14 @@ CREATE FUNCTION delete_group(consumer_group text)
 	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'qtopic_delete_group';
 COMMENT ON FUNCTION delete_group(text) IS
-	'Deletes a consumer group and its positions.  For members of the role that owns it.  Errors: QT003 if it is in use for longer than a second, 42704, 42501.';
+	'Deletes a consumer group and its positions.  For members of the role that owns it.  Errors: 55000 it has members, QT003 if it is in use for longer than a second, or a former member is about to commit, 42704, 42501.';
 
 CREATE FUNCTION delete_offsets(consumer_group text, topic text, partition integer DEFAULT NULL)
 	RETURNS integer
 	LANGUAGE C VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'qtopic_delete_offsets';
 COMMENT ON FUNCTION delete_offsets(text, text, integer) IS
-	'Forgets a group''s position in one partition of a topic (NULL: in all), so that it starts there as create_group() said; returns how many were forgotten.  For members of the role that owns the group or created the topic.  Errors: QT003 if the group is in use for longer than a second, 42704, 42501, 22023.';
+	'Forgets a group''s position in one partition of a topic (NULL: in all), so that it starts there as create_group() said; returns how many were forgotten.  For members of the role that owns the group or created the topic.  Errors: 55000 the group has members, QT003 if it is in use for longer than a second, or a former member is about to commit, 42704, 42501, 22023.';
 
 CREATE FUNCTION reset_offsets(consumer_group text, topic text, to_position text DEFAULT NULL,
 							  partition integer DEFAULT NULL, to_offset bigint DEFAULT NULL,
@@ -30,7 +30,7 @@ CREATE FUNCTION reset_offsets(consumer_group text, topic text, to_position text 
 	LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
 	AS 'MODULE_PATHNAME', 'qtopic_reset_offsets';
 COMMENT ON FUNCTION reset_offsets(text, text, text, integer, bigint, timestamptz, bigint, boolean) IS
-	'Moves a group''s positions in one partition of a topic (NULL: in all), as kafka-consumer-groups --reset-offsets, and returns them.  Exactly one of: to_position earliest, latest (the last stable offset) or current (the position, brought into the log), to_offset, to_time (the first record with that timestamp or later, or latest), shift_by.  A value outside of the log is brought into it, with a warning.  Waits for transactions that consume in the partitions; dry_run changes and waits for nothing.  A group that does not exist is made.  For members of the role that owns the group or created the topic.  Errors: QT003 the group is being changed, 42704, 42501, 22023.';
+	'Moves a group''s positions in one partition of a topic (NULL: in all), as kafka-consumer-groups --reset-offsets, and returns them.  Exactly one of: to_position earliest, latest (the last stable offset) or current (the position, brought into the log), to_offset, to_time (the first record with that timestamp or later, or latest), shift_by.  A value outside of the log is brought into it, with a warning.  Waits for transactions that consume in the partitions; dry_run changes and waits for nothing.  A group that does not exist is made.  For members of the role that owns the group or created the topic.  Errors: 55000 the group has members (not with dry_run), QT003 the group is being changed, 42704, 42501, 22023.';
 
 CREATE FUNCTION qtopic_internal.group_positions()
 	RETURNS TABLE (consumer_group text, topic text, partition integer, gt_id integer,

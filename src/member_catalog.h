@@ -28,7 +28,7 @@ typedef struct QtMemberRow
 	QtAssignor	assignor;
 	int			session_ms;
 	int			topic_count;
-	int		   *topics;			/* gt_id; ascending */
+	int		   *topics;			/* gt_id */
 	ItemPointerData tid;		/* when read */
 } QtMemberRow;
 

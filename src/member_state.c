@@ -143,12 +143,13 @@ qt_member_state_is_full(void)
 }
 
 void
-qt_member_state_sweep(Oid database, Oid members, const int *keep, int count,
+qt_member_state_sweep(Oid database, Oid members, int *keep, int count,
 					  TimestampTz before)
 {
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
 
+	qsort(keep, count, sizeof(int), compare_numbers);
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	hash_seq_init(&status, table);
 	while ((entry = hash_seq_search(&status)) != NULL)

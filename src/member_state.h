@@ -49,10 +49,11 @@ extern TimestampTz qt_member_state_next_due(Oid database);
 extern bool qt_member_state_is_full(void);
 
 /*
- * Forget members of a database that are not in a list of numbers (ascending)
- * and were last seen before a time; and those of another table of members.
+ * Forget members of a database that are not in a list of numbers, which gets
+ * sorted, and were last seen before a time; and those of another table of
+ * members.
  */
-extern void qt_member_state_sweep(Oid database, Oid members, const int *keep, int count,
+extern void qt_member_state_sweep(Oid database, Oid members, int *keep, int count,
 								  TimestampTz before);
 
 #endif							/* QTOPIC_MEMBER_STATE_H */

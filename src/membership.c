@@ -57,7 +57,6 @@ typedef struct Roster
 
 static void lock_topics(const QtJoinRequest *request);
 static int *add_topics(const QtJoinRequest *request, QtGroupRow *group);
-static int	compare_ints(const void *a, const void *b);
 static char *make_member_id(void);
 static void replace_member(Roster *roster, const QtJoinRequest *request,
 						   const QtMemberRow *new);
@@ -144,7 +143,7 @@ lock_topics(const QtJoinRequest *request)
 	}
 }
 
-/* Make the group read the topics; returns their gt_id, ascending. */
+/* Make the group read the topics; returns their gt_id. */
 static int *
 add_topics(const QtJoinRequest *request, QtGroupRow *group)
 {
@@ -152,14 +151,7 @@ add_topics(const QtJoinRequest *request, QtGroupRow *group)
 
 	for (int i = 0; i < request->topic_count; i++)
 		topics[i] = qt_group_add_topic(group, request->group, request->topics[i]);
-	qsort(topics, request->topic_count, sizeof(int), compare_ints);
 	return topics;
-}
-
-static int
-compare_ints(const void *a, const void *b)
-{
-	return *(const int *) a < *(const int *) b ? -1 : *(const int *) a > *(const int *) b;
 }
 
 static char *
@@ -567,7 +559,6 @@ sweep_states(TimestampTz before)
 	UnregisterSnapshot(snapshot);
 	foreach(lc, members)
 		numbers[foreach_current_index(lc)] = ((QtMemberRow *) lfirst(lc))->member_no;
-	qsort(numbers, list_length(members), sizeof(int), compare_ints);
 	qt_member_state_sweep(MyDatabaseId, qt_member_catalog_table(), numbers, list_length(members),
 						  before);
 	pfree(numbers);
